@@ -1,0 +1,123 @@
+-- A tinytune study: one SQLite file, format 1.
+--
+-- This file is the whole schema. A study can be read with `sqlite3 study.db`
+-- alone; the views at the end of a study (trials, curves, best) are for people.
+-- Times are Unix seconds (UTC). JSON is written by Python, so its numbers are exact.
+-- There is no CHECK on it: with trusted_schema off, as strangers' files are read,
+-- SQLite before 3.42 refuses a table whose CHECK calls a JSON function.
+--
+-- Ticks. Every change of a study is one short transaction that takes the next
+-- value of clock.tick. SQLite has one writer at a time, so ticks are in commit
+-- order, and what a search may have seen when it made a suggestion is exactly
+-- the rows whose ticks are below trial.asked.
+
+-- What is being tuned, and how. One row, written when the study is created;
+-- later only budget and the accepted source change.
+CREATE TABLE study (
+    id         INTEGER PRIMARY KEY CHECK (id = 1),
+    created    REAL    NOT NULL,               -- Unix seconds
+    version    TEXT    NOT NULL,               -- the tinytune that created it
+    space      TEXT    NOT NULL,               -- parameters, conditions, constraints
+    search     TEXT    NOT NULL,               -- {"name", "version", "options"}
+    objectives TEXT    NOT NULL,               -- [{"name", "direction"}]
+    settings   TEXT    NOT NULL,               -- the objective's fixed arguments
+    seed       INTEGER NOT NULL CHECK (seed >= 0),
+    defaults   INTEGER NOT NULL CHECK (defaults IN (0, 1)),     -- 1: trial 0 takes the defaults
+    budget     INTEGER CHECK (budget >= 0),    -- number of trials; NULL: no limit
+    objective  TEXT    NOT NULL,               -- {"function", "module", "beside_study", "from_cwd"}
+    source     TEXT    REFERENCES source (hash)                 -- the accepted text of the objective's file
+) STRICT;
+
+-- The study's logical clock. A table of its own, so that a tick does not
+-- rewrite the long row above.
+CREATE TABLE clock (
+    id   INTEGER PRIMARY KEY CHECK (id = 1),
+    tick INTEGER NOT NULL CHECK (tick >= 0)    -- the last tick that was taken
+) STRICT;
+
+-- Texts of the objective's file, each stored once.
+CREATE TABLE source (
+    hash  TEXT PRIMARY KEY,                    -- SHA-256 of the text, hexadecimal
+    path  TEXT NOT NULL,                       -- file name only
+    text  TEXT NOT NULL,
+    first REAL NOT NULL                        -- when it was first used, Unix seconds
+) STRICT;
+
+-- One row for each process that has worked on the study. Rows are never used
+-- again by another process.
+CREATE TABLE worker (
+    id        INTEGER PRIMARY KEY,
+    host      TEXT    NOT NULL,                -- host name, for people
+    machine   TEXT    NOT NULL,                -- machine id, or ''
+    boot      TEXT    NOT NULL,                -- boot id of the kernel, or ''
+    namespace TEXT    NOT NULL,                -- process-id namespace, or ''
+    pid       INTEGER NOT NULL,
+    birth     TEXT    NOT NULL,                -- the process's start time as its system tells it
+    version   TEXT    NOT NULL,                -- the tinytune it ran
+    python    TEXT    NOT NULL,                -- the Python it ran
+    source    TEXT    REFERENCES source (hash),-- the objective's text that it ran
+    joined    REAL    NOT NULL,                -- Unix seconds
+    beat      INTEGER NOT NULL DEFAULT 0,      -- counts up while the worker lives
+    ended     REAL,                            -- Unix seconds; NULL: not known to have ended
+    ending    TEXT,                            -- 'left', or how it died
+    CHECK ((ended IS NULL) = (ending IS NULL))
+) STRICT;
+
+-- One row for each trial: the configuration, and its current or last attempt.
+CREATE TABLE trial (
+    number    INTEGER PRIMARY KEY CHECK (number >= 0),   -- 0, 1, 2, … without a gap
+    state     TEXT    NOT NULL CHECK (state IN ('waiting', 'running', 'complete', 'stopped', 'failed')),
+    origin    TEXT    NOT NULL CHECK (origin IN ('default', 'search', 'manual')),
+    search    TEXT    NOT NULL,                -- 'name/version' of the search that suggested it
+    params    TEXT,                            -- NULL until suggested; inactive parameters are absent
+    asked     INTEGER NOT NULL,                -- tick of its first claim; rises with the number
+    suggested INTEGER,                         -- tick at which params were written
+    told      INTEGER,                         -- tick at which it ended
+    attempt   INTEGER NOT NULL CHECK (attempt >= 0),     -- 1, 2, …; with worker, the token that fences writes
+    deaths    INTEGER NOT NULL DEFAULT 0,      -- attempts whose worker died
+    worker    INTEGER REFERENCES worker (id),  -- of the current or last attempt
+    started   REAL,                            -- of that attempt, Unix seconds
+    finished  REAL,                            -- Unix seconds
+    seconds   REAL,                            -- duration of that attempt by a monotonic clock
+    value     REAL,                            -- of the first objective
+    results   TEXT,                            -- all numbers that the objective returned, by name
+    error     TEXT,                            -- why it failed, one line
+    traceback TEXT,
+    CHECK ((told IS NULL) = (state IN ('waiting', 'running'))),
+    CHECK ((suggested IS NULL) = (params IS NULL)),
+    CHECK (state <> 'running' OR worker IS NOT NULL),
+    CHECK (state <> 'complete' OR value IS NOT NULL),
+    CHECK ((state = 'failed') = (error IS NOT NULL))
+) STRICT;
+
+-- The rows that are looked for often are few; each of these indexes holds only those.
+CREATE INDEX trial_waiting ON trial (number) WHERE state = 'waiting';
+CREATE INDEX trial_running ON trial (worker) WHERE state = 'running';
+CREATE INDEX trial_value ON trial (value) WHERE state = 'complete';
+CREATE UNIQUE INDEX trial_told ON trial (told) WHERE told IS NOT NULL;
+
+-- Earlier attempts at a trial that did not end it: the worker died, or gave
+-- the trial back. The current or last attempt is in the trial's own row.
+CREATE TABLE attempt (
+    trial    INTEGER NOT NULL REFERENCES trial (number),
+    attempt  INTEGER NOT NULL,
+    worker   INTEGER NOT NULL REFERENCES worker (id),
+    started  REAL    NOT NULL,                 -- Unix seconds
+    ended    REAL    NOT NULL,                 -- Unix seconds
+    tick     INTEGER NOT NULL,                 -- at which the trial was taken from it
+    ending   TEXT    NOT NULL CHECK (ending IN ('died', 'given back')),
+    PRIMARY KEY (trial, attempt)
+) STRICT, WITHOUT ROWID;
+
+-- One row for each number that an objective reported. Rows of an attempt that
+-- died are kept; the trial's own attempt number tells which count.
+CREATE TABLE metric (
+    trial   INTEGER NOT NULL REFERENCES trial (number),
+    attempt INTEGER NOT NULL,
+    name    TEXT    NOT NULL,
+    step    INTEGER NOT NULL,
+    tick    INTEGER NOT NULL,                  -- a later report of the same step has a higher tick and counts
+    value   REAL,                              -- NULL: not a number (NaN)
+    time    REAL    NOT NULL,                  -- Unix seconds
+    PRIMARY KEY (trial, attempt, name, step, tick)
+) STRICT, WITHOUT ROWID;

@@ -1,0 +1,71 @@
+"""The process that a supervisor starts: it loads the objective, works, and says how that ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from tinytune import loading
+from tinytune.errors import ObjectiveError, TinytuneError
+from tinytune.study import Study
+from tinytune.worker import Interrupt, Limits, StopReason, work
+
+EXIT_ERROR = 1
+EXIT_CODES = {StopReason.DONE: 0, StopReason.TIMEOUT: 0, StopReason.FAILURES: 70}
+
+
+def main() -> int:
+    """Work as the JSON in the first argument says; return the exit code."""
+    order: dict[str, Any] = json.loads(sys.argv[1])
+    interrupt = Interrupt()
+    interrupt.install()
+    parent = socket.socket(fileno=order["socket"])
+    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+    try:
+        reason = _work(order, interrupt)
+    except TinytuneError as error:
+        if order["debug"]:
+            raise
+        parent.sendall(str(error).encode())
+        return EXIT_ERROR
+    if reason is StopReason.INTERRUPTED:
+        return 128 + (interrupt.signal or signal.SIGINT)
+    return EXIT_CODES[reason]
+
+
+def _work(order: dict[str, Any], interrupt: Interrupt) -> StopReason:
+    objective = loading.load(order["target"])
+    source = loading.source(objective)
+    if order["source"] != (source and source.hash):
+        raise ObjectiveError(
+            f"{order['target']} was changed while the study was running: "
+            f"look at the change, then `tinytune resume {order['study']}`"
+        )
+    seconds = order["timeout_seconds"]
+    limits = Limits(
+        None if seconds is None else time.monotonic() + seconds,
+        order["max_failures"],
+        order["since_tick"],
+    )
+    with Study(Path(order["study"]), source) as study:
+        return work(study, objective, limits, interrupt)
+
+
+def _follow(parent: socket.socket) -> None:
+    """Stop when the supervisor is gone: its end of the socket closes, however it died."""
+    try:
+        parent.recv(1)
+    except OSError:
+        return
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

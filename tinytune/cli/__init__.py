@@ -1,0 +1,29 @@
+"""The command line: `tinytune run train.py`. See `app` for the commands."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+
+
+def main() -> None:
+    """Run the command line; every error is one sentence on stderr and an exit code."""
+    from tinytune.errors import TinytuneError
+
+    debug = "--debug" in sys.argv
+    try:
+        from tinytune.cli.app import app
+
+        app(standalone_mode=True, prog_name="tinytune")
+    except TinytuneError as error:
+        if debug:
+            raise
+        sys.stderr.write(f"tinytune: {error}\n")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # `tinytune trials study.db | head`
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)

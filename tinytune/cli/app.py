@@ -1,0 +1,290 @@
+"""The commands, as Typer reads them from these functions' signatures."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tinytune import __version__
+from tinytune.output.formats import Format, ListFormat
+
+app = typer.Typer(
+    name="tinytune",
+    help="Tunes hyperparameters and remembers everything: one decorator, one SQLite file.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="The study's file.")]
+Workers = Annotated[int, typer.Option("--workers", "-w", metavar="N", help="Processes to work with.")]
+Timeout = Annotated[
+    str | None,
+    typer.Option(metavar="TIME", help="Start no trial after this time: 90s, 10m, 2h, 1h30m."),
+]
+Accept = Annotated[
+    bool, typer.Option("--accept-changes", help="Record the objective's changed source as accepted.")
+]
+MaxFailures = Annotated[
+    int, typer.Option(metavar="N", help="Stop after so many failed trials in a row.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+def _version(value: bool) -> None:  # noqa: FBT001 - Typer's way
+    if value:
+        typer.echo(f"tinytune {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Tunes hyperparameters and remembers everything: one decorator, one SQLite file."""
+
+
+@app.command()
+def run(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="TARGET", help="FILE.py, FILE.py:FUNCTION or PACKAGE.MODULE:FUNCTION."
+        ),
+    ],
+    study: Annotated[Path, typer.Option(metavar="PATH", help="The study's file.")] = Path("study.db"),
+    search: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="random or grid, also with options: NAME(option=value)."),
+    ] = None,
+    trials: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Trials in all. Default: 100, or the whole grid."),
+    ] = None,
+    timeout: Timeout = None,
+    workers: Workers = 1,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Default: 0.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Change a fixed setting: epochs=50."),
+    ] = None,
+    grid: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=SPEC", help="Grid points: lr=5 for five of them, momentum=0,0.5,0.9 for these."
+        ),
+    ] = None,
+    grid_order: Annotated[
+        str | None, typer.Option(metavar="ORDER", help="even (default) or lexicographic.")
+    ] = None,
+    without_replacement: Annotated[
+        bool, typer.Option("--without-replacement", help="random: never repeat a configuration.")
+    ] = False,
+    no_defaults: Annotated[
+        bool, typer.Option("--no-defaults", help="Do not begin with the defaults as trial 0.")
+    ] = False,
+    max_failures: MaxFailures = 10,
+    accept_changes: Accept = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Start a study of an objective, or continue it where the file stopped."""
+    from tinytune import loading, session
+    from tinytune.cli import values, work
+    from tinytune.decorator import options_of
+
+    changes: dict[str, object] = {}
+    if grid_order is not None:
+        changes["order"] = grid_order
+    if without_replacement:
+        changes["without_replacement"] = True
+    points = values.grid(grid or ())
+    if grid_order is not None and search is None:
+        search = "grid"
+    wishes = session.Wishes(
+        options_of(search, points, changes),
+        seed,
+        trials,
+        False if no_defaults else None,
+        values.settings(set_ or ()),
+    )
+    how = work.how(workers, timeout, max_failures, debug=debug)
+    objective = loading.load(target)
+    is_new = session.start(
+        study, objective, target, wishes, has_timeout=how.timeout_seconds is not None
+    )
+    code = work.work(
+        study, objective, target, how, is_new=is_new, accept_changes=accept_changes, quiet=quiet
+    )
+    raise typer.Exit(code)
+
+
+@app.command()
+def resume(
+    study: StudyFile,
+    trials: Annotated[
+        str | None,
+        typer.Option(metavar="N|+N", help="Trials in all, or +N more than the study had."),
+    ] = None,
+    workers: Workers = 1,
+    timeout: Timeout = None,
+    objective: Annotated[
+        str | None,
+        typer.Option(metavar="TARGET", help="Where the objective is now, if it is not found."),
+    ] = None,
+    max_failures: MaxFailures = 10,
+    accept_changes: Accept = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Continue a study; any number of terminals may do so at once."""
+    from tinytune import loading, session
+    from tinytune.cli import work
+    from tinytune.study import Study
+
+    how = work.how(workers, timeout, max_failures, debug=debug)
+    with Study(study) as opened:
+        stored = opened.record.objective
+    target = objective or loading.find(stored, study)
+    loaded = loading.load(target)
+    session.check_space(study, loaded)
+    session.extend(study, trials)
+    code = work.work(
+        study, loaded, target, how, is_new=False, accept_changes=accept_changes, quiet=quiet
+    )
+    raise typer.Exit(code)
+
+
+@app.command()
+def best(
+    study: StudyFile,
+    top: Annotated[int | None, typer.Option(metavar="N", min=1, help="The N best trials.")] = None,
+    form: Annotated[
+        Format,
+        typer.Option("--format", help="args prints --lr 0.1 …, to paste; json without --top is one object."),
+    ] = Format.TABLE,
+    debug: Debug = False,
+) -> None:
+    """Show the best trial, or the best few."""
+    from tinytune.errors import TinytuneError
+    from tinytune.output import formats
+    from tinytune.study import Study
+
+    with Study(study) as opened:
+        trials = opened.best_trials(top or 1)
+        if not trials:
+            raise TinytuneError(f"{study} has no complete trial yet: see `tinytune status {study}`")
+        if form == Format.JSON:
+            found = [_full(opened, trial.number) for trial in trials]
+            typer.echo(formats.json_text(found if top else found[0]))
+        else:
+            typer.echo(formats.trials_text(trials, opened.record, form))
+
+
+@app.command()
+def trials(
+    study: StudyFile,
+    state: Annotated[
+        str | None,
+        typer.Option(metavar="STATE", help="waiting, running, complete, stopped or failed."),
+    ] = None,
+    sort: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Order; -COLUMN for the largest first.")
+    ] = None,
+    form: Annotated[ListFormat, typer.Option("--format", help="How to write them.")] = ListFormat.TABLE,
+    debug: Debug = False,
+) -> None:
+    """List the trials."""
+    from tinytune.errors import UsageError
+    from tinytune.history import STATES
+    from tinytune.output import formats
+    from tinytune.study import Study
+
+    if state is not None and state not in STATES:
+        raise UsageError(f"there is no state {state!r}: use one of {', '.join(STATES)}")
+    with Study(study) as opened:
+        found = opened.trials(state)
+        if sort is not None:
+            column = sort.removeprefix("-")
+            found = formats.sorted_trials(
+                found, opened.record, column, descending=sort.startswith("-")
+            )
+        metrics = opened.reader.last_metrics() if form == ListFormat.JSON else None
+        typer.echo(formats.trials_text(found, opened.record, form, metrics))
+
+
+@app.command()
+def show(
+    study: StudyFile,
+    number: Annotated[int, typer.Argument(metavar="NUMBER", help="The trial's number.")],
+    form: Annotated[str, typer.Option("--format", metavar="table|json", help="How to write it.")] = "table",
+    debug: Debug = False,
+) -> None:
+    """Show one trial: parameters, attempts, curves, error."""
+    from tinytune.output import details, formats
+    from tinytune.study import Study
+
+    _check_form(form)
+    with Study(study) as opened:
+        curves = opened.curves(number)
+        trial = opened.reader.trial(number)
+        assert trial is not None  # noqa: S101 - curves() has refused an unknown number
+        known = (trial, opened.record, opened.reader.attempts(number), curves)
+        if form == "json":
+            typer.echo(formats.json_text(details.trial_details_json(*known)))
+        else:
+            typer.echo(details.trial_details(*known))
+
+
+@app.command()
+def status(
+    study: StudyFile,
+    watch: Annotated[bool, typer.Option("--watch", help="Show it again every second.")] = False,
+    form: Annotated[str, typer.Option("--format", metavar="table|json", help="How to write it.")] = "table",
+    debug: Debug = False,
+) -> None:
+    """Show how a study stands: what it tunes, how far it is, who works on it."""
+    from tinytune.output import details, formats
+    from tinytune.study import Study
+
+    _check_form(form)
+    while True:
+        with Study(study) as opened:
+            if form == "json":
+                text = formats.json_text(details.status_json(opened.reader, opened.record))
+            else:
+                text = details.status_text(opened.reader, opened.record)
+            counts = opened.progress
+        clear = "\x1b[H\x1b[2J" if watch and sys.stdout.isatty() else ""
+        typer.echo(f"{clear}{text}")
+        if not watch or (counts.budget is not None and counts.ended >= counts.budget):
+            return
+        time.sleep(1)
+
+
+def _full(opened: object, number: int) -> dict[str, object]:
+    from tinytune.output.formats import trial_json
+    from tinytune.study import Study
+
+    assert isinstance(opened, Study)  # noqa: S101 - for mypy
+    trial = opened.reader.trial(number)
+    assert trial is not None  # noqa: S101 - it was just read
+    curves = opened.reader.curves(trial)
+    last = {name: curve[max(curve)] for name, curve in curves.items()}
+    return trial_json(trial, opened.record, last)
+
+
+def _check_form(form: str) -> None:
+    from tinytune.errors import UsageError
+
+    if form not in {"table", "json"}:
+        raise UsageError(f"there is no format {form!r} here: use table or json")

@@ -1,0 +1,50 @@
+"""Reads what is written after options: NAME=VALUE, and a grid's NAME=5 or NAME=a,b,c."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+
+from tinytune.distributions import Value
+from tinytune.errors import UsageError
+
+
+def settings(texts: Iterable[str]) -> dict[str, object]:
+    """Return `--set epochs=50` as names and values: JSON where it is JSON, else text."""
+    return {name: _value(text) for name, text in _pairs("--set", texts, "epochs=50")}
+
+
+def grid(texts: Iterable[str]) -> dict[str, int | Sequence[Value]]:
+    """Return `--grid lr=5` as a number of points, `--grid momentum=0,0.5` as a list of them.
+
+    A whole number alone is a number of points; `batch=32,` is the one value 32.
+    """
+    found: dict[str, int | Sequence[Value]] = {}
+    for name, text in _pairs("--grid", texts, "lr=5"):
+        if text.isdecimal():
+            found[name] = int(text)
+        else:
+            values = [_value(part.strip()) for part in text.removesuffix(",").split(",")]
+            found[name] = values  # type: ignore[assignment]  # the grid checks them
+    return found
+
+
+def _pairs(option: str, texts: Iterable[str], example: str) -> list[tuple[str, str]]:
+    pairs = []
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name or not value:
+            raise UsageError(f"{option} {text!r} is no NAME=VALUE: write {option} {example}")
+        pairs.append((name.strip(), value))
+    names = [name for name, _ in pairs]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"{option} {name}=… is given twice: give it once")
+    return pairs
+
+
+def _value(text: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return {"True": True, "False": False, "None": None}.get(text, text)

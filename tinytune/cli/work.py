@@ -1,0 +1,99 @@
+"""What `run` and `resume` have in common: they say what they do, do it, and say how it ended."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from tinytune import session, study
+from tinytune.objective import Objective
+from tinytune.output.details import best_text, curve_text
+from tinytune.output.progress import Live, duration, seconds_of
+from tinytune.session import Work
+from tinytune.supervisor import Ending
+from tinytune.worker import StopReason
+
+
+def how(workers: int, timeout: str | None, max_failures: int, *, debug: bool) -> Work:
+    """Return the session's limits from the command line's options."""
+    return Work(workers, None if timeout is None else seconds_of(timeout), max_failures, debug)
+
+
+def work(
+    path: Path,
+    objective: Objective,
+    target: str,
+    limits: Work,
+    *,
+    is_new: bool,
+    accept_changes: bool,
+    quiet: bool,
+) -> int:
+    """Run a session and return the exit code."""
+    _warn_of_changes(path, objective, accept=accept_changes)
+    if not quiet:
+        typer.echo(_beginning(path, is_new=is_new), err=True)
+    live = Live(path, objective.goals[0], quiet=quiet)
+    with live:
+        ending = session.run(path, objective, target, limits, live.observe)
+    if not quiet:
+        typer.echo(_summary(path, ending, live.seconds), err=True)
+    if ending.reason is StopReason.FAILURES:
+        typer.echo(session.failure_text(path, limits.max_failures), err=True)
+        return 1
+    return 0 if ending.signal is None else 128 + ending.signal
+
+
+def _warn_of_changes(path: Path, objective: Objective, *, accept: bool) -> None:
+    changed = session.changed_source(path, objective, accept=accept)
+    if changed is None:
+        return
+    advice = "accepted from now on" if accept else "accept it with --accept-changes, or undo it"
+    typer.echo(
+        f"tinytune: the objective's source has changed since {path} was made ({advice}):\n{changed}",
+        err=True,
+    )
+
+
+def _beginning(path: Path, *, is_new: bool) -> str:
+    with study.Study(path) as opened:
+        record, progress = opened.record, opened.progress
+    budget = "until the time is up" if record.budget is None else f"{record.budget} trials"
+    done = "" if is_new else f", {progress.ended} ended before"
+    verb = "new study" if is_new else "continuing"
+    text = f"{path}: {verb}, {record.search.name} search, seed {record.seed}, {budget}{done}"
+    first = record.space.defaults
+    if is_new and record.use_defaults and first is not None and record.search.name == "grid":
+        text += _note_on_defaults(record, first)
+    return text
+
+
+def _note_on_defaults(record: study.StudyRecord, first: dict[str, object]) -> str:
+    from tinytune import search
+
+    working = search.from_spec(record.search).start(record.space, record.seed, first)
+    return "" if working.suggest(0, ()) == first else "; the defaults are not on the grid"
+
+
+def _summary(path: Path, ending: Ending, seconds: float) -> str:
+    with study.Study(path) as opened:
+        goal = opened.record.goals[0]
+        progress = opened.progress
+        counts = ", ".join(f"{n} {state}" for state, n in progress.counts.items() if n)
+        curve = curve_text(opened.reader, goal)
+    how_it_ended = {
+        StopReason.DONE: "done",
+        StopReason.TIMEOUT: "time is up",
+        StopReason.INTERRUPTED: "interrupted; what was running was given back",
+        StopReason.FAILURES: "stopped, too many failures in a row",
+    }[ending.reason]
+    lines = [f"{how_it_ended} after {duration(seconds)}: {counts or 'no trials'}"]
+    if progress.best is not None:
+        lines.append(f"best: {best_text(progress.best, goal)}")
+        lines.append(f"best so far: {curve}")
+    if ending.reason is StopReason.DONE:
+        lines.append(f"next: tinytune best {path} · tinytune resume {path} --trials +50")
+    else:
+        lines.append(f"next: tinytune resume {path}")
+    return "\n".join(lines)

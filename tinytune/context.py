@@ -1,0 +1,90 @@
+"""The trial that is running now, as its objective sees it."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from tinytune.errors import ObjectiveError
+from tinytune.space import Params
+
+
+class Trial:
+    """One running trial: its number, its parameters, and a seed for the objective's own randomness.
+
+    `seed` is a whole number from 0 to 2^32 - 1 that depends on the study's seed and the trial's
+    number alone.
+    """
+
+    def __init__(
+        self,
+        number: int = 0,
+        params: Params | None = None,
+        seed: int = 0,
+        write: Callable[[int, Mapping[str, float]], None] | None = None,
+    ) -> None:
+        self.number = number
+        self.params: Params = {} if params is None else params
+        self.seed = seed
+        self._write = write
+
+    def report(self, step: int, **metrics: float) -> None:
+        """Record intermediate numbers at a step, for example an epoch; a later report of a step counts.
+
+        Outside of a study it does nothing. ObjectiveError where something is not a number.
+        """
+        checked = _numbers(metrics)
+        whole_step = _whole(step)
+        if self._write is not None:
+            self._write(whole_step, checked)
+
+
+_current: ContextVar[Trial | None] = ContextVar("tinytune_trial", default=None)
+_running: list[Trial] = []  # for threads that the objective starts: they have contexts of their own
+
+
+def report(step: int, **metrics: float) -> None:
+    """Record intermediate numbers of the running trial: `report(epoch, loss=0.3, accuracy=0.9)`.
+
+    Outside of a study it does nothing, so that the objective can be called by itself.
+    """
+    trial = _current.get() or (_running[0] if len(_running) == 1 else Trial())
+    trial.report(step, **metrics)
+
+
+@contextmanager
+def running(trial: Trial) -> Iterator[None]:
+    """Make a trial the current one for a block."""
+    token = _current.set(trial)
+    _running.append(trial)
+    try:
+        yield
+    finally:
+        _running.remove(trial)
+        _current.reset(token)
+
+
+def _numbers(metrics: Mapping[str, object]) -> dict[str, float]:
+    if not metrics:
+        raise ObjectiveError("report was given no numbers: write report(step, loss=loss)")
+    return {name: _real(name, value) for name, value in metrics.items()}
+
+
+def _real(name: str, value: object) -> float:
+    try:
+        number = math.nan if isinstance(value, (str, bytes)) else float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ObjectiveError(f"report: {name} is {value!r:.80}, not a number: {error}") from None
+    if isinstance(value, (str, bytes)):
+        raise ObjectiveError(f"report: {name} is the text {value!r:.80}: report a number")
+    return number
+
+
+def _whole(step: object) -> int:
+    try:
+        return operator.index(step)  # type: ignore[arg-type]
+    except TypeError:
+        raise ObjectiveError(f"report: the step {step!r:.80} is not a whole number") from None

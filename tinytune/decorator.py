@@ -1,0 +1,142 @@
+"""What a user of tinytune writes: `@tinytune.trial`, `objective.tune(…)`, `tinytune.open(…)`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import overload
+
+from tinytune import loading, search, session
+from tinytune.distributions import Distribution, Value
+from tinytune.errors import ObjectiveError, UsageError
+from tinytune.history import Goal
+from tinytune.objective import Objective
+from tinytune.output.progress import Live, seconds_of
+from tinytune.search import SearchOptions
+from tinytune.session import Wishes, Work
+from tinytune.study import Study
+from tinytune.worker import StopReason
+
+
+class TunableObjective(Objective):
+    """An objective as the decorator returns it: call it as before, or `tune` it."""
+
+    def tune(
+        self,
+        study: str | Path = "study.db",
+        *,
+        search: str | SearchOptions | None = None,  # noqa: A002, RUF100 - the field's word
+        trials: int | None = None,
+        seed: int | None = None,
+        timeout: float | str | None = None,
+        workers: int = 1,
+        settings: Mapping[str, object] | None = None,
+        grid: Mapping[str, int | Sequence[Value]] | None = None,
+        defaults: bool | None = None,
+        max_failures: int = 10,
+        quiet: bool = False,
+    ) -> Study:
+        """Search for good parameters, in a new study or where the file's study stopped.
+
+        Arguments: `search` a name, `"random(without_replacement=true)"` or `tinytune.Grid(…)`;
+        `trials` in all (default 100, or the whole grid); `seed` (default 0); `timeout` in seconds
+        or as "2h": no trial starts later; `workers` processes (with one, trials run in this
+        process); `settings` for the parameters that are not tuned; `grid` as in `tinytune.Grid`;
+        `defaults=False` not to begin with the defaults; `max_failures` in a row before it stops.
+
+        Returns the study, open for reading. StudyMismatchError if the file holds another study;
+        ObjectiveError after too many failures.
+        """
+        loading.refuse_while_loading(f"{self.name}.tune()")
+        path = Path(study)
+        how = Work(workers, None if timeout is None else seconds_of(timeout), max_failures)
+        wishes = Wishes(options_of(search, grid), seed, trials, defaults, settings or {})
+        target = None
+        if workers > 1:
+            source = loading.source_path(self)
+            if source is None:
+                raise ObjectiveError(
+                    f"{self.name} is in no file that other processes could load: "
+                    "put it into one, or use workers=1"
+                )
+            target = f"{source}:{self.name}"
+        session.start(path, self, None, wishes, has_timeout=how.timeout_seconds is not None)
+        live = Live(path, self.goals[0], quiet=quiet)
+        with live:
+            ending = session.run(path, self, target, how, live.observe)
+        if ending.reason is StopReason.FAILURES:
+            raise ObjectiveError(session.failure_text(path, max_failures))
+        if ending.reason is StopReason.INTERRUPTED:
+            raise KeyboardInterrupt
+        return Study(path)
+
+
+@overload
+def trial(function: Callable[..., object], /) -> TunableObjective: ...
+
+
+@overload
+def trial(
+    *,
+    minimize: str | None = None,
+    maximize: str | None = None,
+    space: Mapping[str, Distribution] | None = None,
+    where: str | Sequence[str] = (),
+) -> Callable[[Callable[..., object]], TunableObjective]: ...
+
+
+def trial(
+    function: Callable[..., object] | None = None,
+    /,
+    *,
+    minimize: str | None = None,
+    maximize: str | None = None,
+    space: Mapping[str, Distribution] | None = None,
+    where: str | Sequence[str] = (),
+) -> TunableObjective | Callable[[Callable[..., object]], TunableObjective]:
+    """Make a function an objective; its annotated parameters are the search space.
+
+    Arguments: the name of the number to `minimize` (default "value") or `maximize`, among those
+    that the function returns; `space`, name -> distribution, for functions that cannot be
+    annotated; `where`, constraints such as "batch * width <= 8192".
+
+    SpaceError names the parameter that is wrong.
+    """
+    if minimize is not None and maximize is not None:
+        raise UsageError("give minimize or maximize, not both: a study has one objective")
+    goal = Goal(maximize, "maximize") if maximize else Goal(minimize or "value", "minimize")
+
+    def decorate(wrapped: Callable[..., object]) -> TunableObjective:
+        return TunableObjective(wrapped, goal=goal, space=space, where=where)
+
+    return decorate if function is None else decorate(function)
+
+
+def open_study(path: str | Path) -> Study:
+    """Open a study's file to read it, or to ask and tell; StudyFileError if it is none."""
+    return Study(path)
+
+
+def options_of(
+    wanted: str | SearchOptions | None,
+    grid: Mapping[str, int | Sequence[Value]] | None = None,
+    changes: Mapping[str, object] | None = None,
+) -> SearchOptions | None:
+    """Return a search's options from a name or options, a grid's points, and single options."""
+    options = dict(changes or {})
+    if grid:
+        options["points"] = {
+            name: spec if isinstance(spec, int) else list(spec) for name, spec in grid.items()
+        }
+    if wanted is None and grid:
+        wanted = "grid"
+    if wanted is None:
+        return search.make(session.DEFAULT_SEARCH, options) if options else None
+    if not isinstance(wanted, str):
+        if options:
+            raise UsageError("give the search's options in the search, or beside its name")
+        return wanted
+    name, own = search.parse(wanted)
+    if grid and name != "grid":
+        raise UsageError(f"--grid is for the search 'grid', not for {name!r}")
+    return search.make(name, {**own, **options})

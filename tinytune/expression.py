@@ -1,0 +1,158 @@
+"""A small, safe language for constraints: `batch * width <= 8192 and optimizer != "sgd"`.
+
+Python's own parser reads the text; the tree is walked here and never given to `eval`. Only
+comparisons, arithmetic, and/or/not, `in`, and abs, min and max exist; nothing can be called,
+looked up or made large, so that a text from a stranger's file is safe too.
+"""
+
+from __future__ import annotations
+
+import ast
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+LONGEST = 1000  # characters
+LARGEST_POWER = 64
+
+_ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul,
+    ast.Div: operator.truediv, ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod,
+}  # fmt: skip
+_COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
+    ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge,
+    ast.Eq: operator.eq, ast.NotEq: operator.ne,
+    ast.In: lambda a, b: a in b, ast.NotIn: lambda a, b: a not in b,
+}  # fmt: skip
+_FUNCTIONS: dict[str, Callable[..., Any]] = {"abs": abs, "min": min, "max": max}
+
+
+class ExpressionError(ValueError):
+    """A constraint's text cannot be read, or its values do not go together."""
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A constraint: its text, and the names of the parameters in it."""
+
+    text: str
+    names: frozenset[str]
+    tree: ast.expr
+
+    def holds(self, params: Mapping[str, object]) -> bool:
+        """Return whether the constraint holds; ExpressionError where it cannot be computed."""
+        try:
+            return bool(_value(self.tree, params))
+        except (TypeError, OverflowError) as error:
+            raise ExpressionError(f"{self.text!r} cannot be computed: {error}") from error
+        except ZeroDivisionError:
+            return False
+
+
+def parse(text: str) -> Expression:
+    """Read a constraint; ExpressionError says what is not allowed in it."""
+    if len(text) > LONGEST:
+        raise ExpressionError(f"{text[:40]!r}… is longer than {LONGEST} characters")
+    try:
+        tree = ast.parse(text.strip(), mode="eval").body
+        names = frozenset(_check(tree))
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        if isinstance(error, ExpressionError):
+            raise
+        raise ExpressionError(f"{text!r} is not an expression: {error}") from error
+    return Expression(text, names, tree)
+
+
+def _check(node: ast.AST) -> set[str]:
+    """Return the parameter names in a tree of allowed nodes."""
+    match node:
+        case ast.Name():
+            return {node.id}
+        case ast.Constant(value=value):
+            if value is None or isinstance(value, (bool, int, float, str)):
+                return set()
+        case ast.BoolOp(values=parts) | ast.Tuple(elts=parts) | ast.List(elts=parts):
+            return _check_all(parts)
+        case ast.UnaryOp(operand=operand):
+            if not isinstance(node.op, ast.Invert):
+                return _check(operand)
+        case ast.BinOp(left=left, op=op, right=right):
+            if type(op) in _ARITHMETIC or _is_small_power(node):
+                return _check(left) | _check(right)
+        case ast.Compare(left=left, ops=ops, comparators=others):
+            if all(type(op) in _COMPARISONS for op in ops):
+                return _check_all([left, *others])
+        case ast.Call(func=ast.Name(id=function), args=arguments, keywords=[]):
+            if function in _FUNCTIONS and arguments:
+                return _check_all(arguments)
+    allowed = "comparisons, + - * / // % **, and, or, not, in, abs, min, max"
+    raise ExpressionError(f"{ast.unparse(node)!r} is not allowed in a constraint: use {allowed}")
+
+
+def _check_all(nodes: list[ast.expr]) -> set[str]:
+    return set().union(*map(_check, nodes))
+
+
+def _is_small_power(node: ast.BinOp) -> bool:
+    """A power is repeated multiplication: its exponent is written out, and small."""
+    exponent = node.right.value if isinstance(node.right, ast.Constant) else None
+    return (
+        isinstance(node.op, ast.Pow)
+        and isinstance(exponent, int)
+        and 0 <= exponent <= LARGEST_POWER
+    )
+
+
+def _value(node: ast.expr, params: Mapping[str, object]) -> Any:  # noqa: ANN401, C901
+    """Compute an allowed tree."""
+    match node:
+        case ast.Name():
+            return params[node.id]
+        case ast.Constant(value=value):
+            return value
+        case ast.Tuple(elts=parts) | ast.List(elts=parts):
+            return [_value(part, params) for part in parts]
+        case ast.BoolOp(op=ast.And(), values=parts):
+            return all(_value(part, params) for part in parts)
+        case ast.BoolOp(values=parts):
+            return any(_value(part, params) for part in parts)
+        case ast.UnaryOp(op=ast.Not(), operand=operand):
+            return not _value(operand, params)
+        case ast.UnaryOp(op=op, operand=operand):
+            number = _number(_value(operand, params))
+            return -number if isinstance(op, ast.USub) else number
+        case ast.BinOp(left=left, op=op, right=right):
+            a, b = _number(_value(left, params)), _number(_value(right, params))
+            return _power(a, b) if isinstance(op, ast.Pow) else _ARITHMETIC[type(op)](a, b)
+        case ast.Compare():
+            return _comparison(node, params)
+        case ast.Call(func=ast.Name(id=function), args=arguments):
+            numbers = [_number(_value(part, params)) for part in arguments]
+            return _FUNCTIONS[function](*numbers if len(numbers) > 1 or function == "abs" else [numbers])
+    raise ExpressionError(f"{ast.unparse(node)!r} is not allowed in a constraint")
+
+
+def _comparison(node: ast.Compare, params: Mapping[str, object]) -> bool:
+    left = _value(node.left, params)
+    for op, other in zip(node.ops, node.comparators, strict=True):
+        right = _value(other, params)
+        if not _COMPARISONS[type(op)](left, right):
+            return False
+        left = right
+    return True
+
+
+def _number(value: object) -> int | float:
+    """Arithmetic is for numbers alone: text times a number could fill the memory."""
+    if not isinstance(value, (int, float)):
+        raise TypeError(f"{value!r} is not a number")
+    return value
+
+
+def _power(base: float, exponent: int | float) -> float:
+    """Multiply, since the C library's pow differs between platforms in the last bit."""
+    result: float = 1
+    for _ in range(int(exponent)):
+        result *= base
+    return result

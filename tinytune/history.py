@@ -1,0 +1,172 @@
+"""The frozen records that the study file, the searches and the faces speak in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from tinytune.distributions import Value
+from tinytune.space import Params, Space
+
+State: TypeAlias = Literal["waiting", "running", "complete", "stopped", "failed"]
+STATES: tuple[State, ...] = ("waiting", "running", "complete", "stopped", "failed")
+Direction: TypeAlias = Literal["minimize", "maximize"]
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A number that the objective returns, and whether small or large is good."""
+
+    name: str
+    direction: Direction
+
+    def better(self, a: float, b: float) -> bool:
+        """Return whether a is strictly better than b."""
+        return a < b if self.direction == "minimize" else a > b
+
+
+@dataclass(frozen=True)
+class SearchSpec:
+    """A search as a study names it."""
+
+    name: str
+    version: int
+    options: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """Name and version, as each trial stores them."""
+        return f"{self.name}/{self.version}"
+
+
+@dataclass(frozen=True)
+class ObjectiveReference:
+    """Where the objective can be found again: a file (seen from two places) or a module."""
+
+    function: str
+    module: str | None = None
+    beside_study: str | None = None  # path relative to the study's folder
+    from_cwd: str | None = None  # path relative to the working directory of the first run
+
+
+@dataclass(frozen=True)
+class Source:
+    """The text of an objective's file."""
+
+    hash: str  # SHA-256, hexadecimal
+    name: str  # of the file, without its folder
+    text: str
+
+
+@dataclass(frozen=True)
+class StudyRecord:
+    """What a study is: everything that its trials have in common."""
+
+    space: Space
+    search: SearchSpec
+    goals: tuple[Goal, ...]
+    settings: dict[str, object]
+    seed: int
+    use_defaults: bool
+    budget: int | None  # trials; None: no limit
+    objective: ObjectiveReference
+    source_hash: str | None = None
+    created: float = 0.0  # Unix seconds
+
+
+@dataclass(frozen=True)
+class Token:
+    """The right to write about a running trial: it fences out whoever lost that trial."""
+
+    number: int
+    attempt: int
+    worker: int
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A trial that a worker has taken; params are None until its search suggests them."""
+
+    token: Token
+    asked: int  # tick: the search may see what has a lower one
+    params: Params | None
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A trial that ended, as a learning search is told of it; value is None where it failed."""
+
+    number: int
+    state: State
+    params: Params
+    value: float | None
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A trial whose configuration is known and whose result is not."""
+
+    number: int
+    params: Params
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a trial ended, as its worker tells it."""
+
+    state: State
+    value: float | None = None
+    values: dict[str, float] = field(default_factory=dict)
+    error: str | None = None
+    traceback: str | None = None
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """A trial as its study's file holds it."""
+
+    number: int
+    state: State
+    origin: str
+    search: str
+    params: Params | None
+    value: float | None
+    values: dict[str, float]
+    attempt: int
+    deaths: int
+    worker: int | None
+    asked: int
+    suggested: int | None
+    told: int | None
+    started: float | None  # Unix seconds
+    finished: float | None  # Unix seconds
+    seconds: float | None
+    error: str | None
+    traceback: str | None
+
+
+@dataclass(frozen=True)
+class AttemptRecord:
+    """An attempt at a trial that did not end it."""
+
+    attempt: int
+    worker: int
+    started: float  # Unix seconds
+    ended: float  # Unix seconds
+    ending: str
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a study is."""
+
+    counts: dict[State, int]
+    budget: int | None
+    best: TrialRecord | None
+
+    @property
+    def ended(self) -> int:
+        """The number of trials that ended, one way or another."""
+        return sum(self.counts[state] for state in ("complete", "stopped", "failed"))
+
+

@@ -1,0 +1,199 @@
+"""Finds an objective: in a file or module that the user names, or where a study says it was."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import importlib
+import importlib.util
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+
+from tinytune.errors import ObjectiveError, TinytuneError, UsageError
+from tinytune.history import ObjectiveReference, Source
+from tinytune.objective import Objective
+
+_loading: list[str] = []
+
+
+def load(target: str) -> Objective:
+    """Return the objective of `file.py`, `file.py:function` or `package.module:function`.
+
+    The file's code is run. UsageError where the target is malformed, ObjectiveError where there
+    is no such objective.
+    """
+    place, function = _split(target)
+    if place.endswith(".py"):
+        module = _file_module(Path(place))
+    else:
+        module = _named_module(place)
+    return _chosen(module, place, function)
+
+
+def refuse_while_loading(what: str) -> None:
+    """Raise ObjectiveError if a file is being loaded: it must not start a study of its own."""
+    if _loading:
+        raise ObjectiveError(
+            f"{_loading[-1]} calls {what} while it is loaded: "
+            "put the call under `if __name__ == '__main__':`"
+        )
+
+
+def reference(objective: Objective, study: Path, target: str | None = None) -> ObjectiveReference:
+    """Return how `resume` can find an objective again."""
+    module = None
+    if target is not None and not _split(target)[0].endswith(".py"):
+        module = _split(target)[0]
+    path = source_path(objective)
+    if path is None:
+        return ObjectiveReference(objective.name, module)
+    return ObjectiveReference(
+        objective.name,
+        module,
+        os.path.relpath(path, study.resolve().parent),
+        os.path.relpath(path, Path.cwd()),
+    )
+
+
+def find(stored: ObjectiveReference, study: Path) -> str:
+    """Return the target at which a study's objective is now; ObjectiveError if it is nowhere."""
+    candidates: list[Path] = []
+    if stored.beside_study is not None:
+        candidates.append(study.resolve().parent / stored.beside_study)
+    if stored.from_cwd is not None:
+        candidates.append(Path.cwd() / stored.from_cwd)
+    for candidate in candidates:
+        if candidate.is_file() and stored.module is None:
+            return f"{os.path.relpath(candidate)}:{stored.function}"
+    if stored.module is not None:
+        return f"{stored.module}:{stored.function}"
+    where = " or ".join(dict.fromkeys(os.path.relpath(candidate) for candidate in candidates))
+    raise ObjectiveError(
+        f"{study} was made by the function {stored.function!r}"
+        + (f", which is not at {where}" if where else ", which was in no file")
+        + ": name it with --objective FILE.py:FUNCTION"
+    )
+
+
+def source_path(objective: Objective) -> Path | None:
+    """Return the file that an objective was defined in, None if there is none (a notebook)."""
+    path = Path(objective.function.__code__.co_filename)
+    return path.resolve() if path.is_file() else None
+
+
+def source(objective: Objective) -> Source | None:
+    """Return the text of the file that an objective was defined in."""
+    path = source_path(objective)
+    if path is None:
+        return None
+    text = path.read_text(encoding="utf-8", errors="replace")
+    return Source(hashlib.sha256(text.encode()).hexdigest(), path.name, text)
+
+
+def change(before: Source, after: Source, longest: int = 40) -> str:
+    """Return the difference of two texts, at most so many lines of it."""
+    lines = list(
+        difflib.unified_diff(
+            before.text.splitlines(), after.text.splitlines(),
+            f"{before.name} (study)", f"{after.name} (now)", n=1, lineterm="",
+        )
+    )  # fmt: skip
+    more = [f"… {len(lines) - longest} more lines"] if len(lines) > longest else []
+    return "\n".join(lines[:longest] + more)
+
+
+def _split(target: str) -> tuple[str, str | None]:
+    place, colon, function = target.rpartition(":")
+    if not colon or function.endswith(".py") or os.sep in function:
+        place, function = target, ""
+    if place.endswith(".py"):
+        return place, function or None
+    parts = place.split(".")
+    if not all(part.isidentifier() for part in parts):
+        raise UsageError(
+            f"{target!r} is no objective: write FILE.py, FILE.py:FUNCTION or PACKAGE.MODULE:FUNCTION"
+        )
+    return place, function or None
+
+
+def _file_module(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise ObjectiveError(f"there is no file {path}: check the path")
+    path = path.resolve()
+    # As `python FILE.py` does, so that the file finds its neighbours.
+    if str(path.parent) not in sys.path:
+        sys.path.insert(0, str(path.parent))
+    name = path.stem
+    known = sys.modules.get(name)
+    if known is not None:
+        if getattr(known, "__file__", None) == str(path):
+            return known
+        name = f"_tinytune_{name}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ObjectiveError(f"{path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    with _explaining(path.name):
+        spec.loader.exec_module(module)
+    return module
+
+
+def _named_module(name: str) -> ModuleType:
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    with _explaining(name):
+        return importlib.import_module(name)
+
+
+@contextmanager
+def _explaining(name: str) -> Iterator[None]:
+    """Turn what a file raises while it is loaded into one sentence."""
+    _loading.append(name)
+    try:
+        yield
+    except TinytuneError:
+        raise
+    except (Exception, SystemExit) as error:
+        line = _last_line(error, name)
+        raise ObjectiveError(
+            f"{name} cannot be loaded: {type(error).__name__}: {error}{line}"
+        ) from error
+    finally:
+        _loading.pop()
+
+
+def _last_line(error: BaseException, name: str) -> str:
+    """Return where in the user's file an error came up."""
+    line, trace = "", error.__traceback__
+    while trace is not None:
+        if Path(trace.tb_frame.f_code.co_filename).name == name:
+            line = f" (line {trace.tb_lineno})"
+        trace = trace.tb_next
+    return line
+
+
+def _chosen(module: ModuleType, place: str, function: str | None) -> Objective:
+    found = {
+        name: value for name, value in vars(module).items() if isinstance(value, Objective)
+    }
+    if function is not None:
+        value = found.get(function)
+        if value is None:
+            hint = "decorate it with @tinytune.trial" if hasattr(module, function) else (
+                f"it has {', '.join(found)}" if found else "it has none"
+            )
+            raise ObjectiveError(f"{place} has no objective {function!r}: {hint}")
+        return value
+    if not found:
+        raise ObjectiveError(f"{place} has no objective: decorate a function with @tinytune.trial")
+    if len(found) > 1:
+        raise UsageError(
+            f"{place} has several objectives: name one of {', '.join(found)}, "
+            f"for example {place}:{next(iter(found))}"
+        )
+    return next(iter(found.values()))

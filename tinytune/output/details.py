@@ -1,0 +1,162 @@
+"""One trial, and a study's state, told to people."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tinytune import draw
+from tinytune.history import STATES, AttemptRecord, Goal, StudyRecord, TrialRecord
+from tinytune.output.formats import clean, iso_time, number_text, table, trial_json
+from tinytune.output.progress import best_so_far, duration, sparkline
+from tinytune.store import Reader
+
+Curves = Mapping[str, Mapping[int, float]]
+
+
+def trial_details(
+    trial: TrialRecord, study: StudyRecord, attempts: Sequence[AttemptRecord], curves: Curves
+) -> str:
+    """Return everything that is known of a trial."""
+    goal = study.goals[0]
+    facts: list[tuple[str, object]] = [
+        ("trial", trial.number),
+        ("state", trial.state),
+        ("origin", f"{trial.origin} ({trial.search})"),
+        (goal.name, trial.value),
+        *((name, value) for name, value in trial.values.items() if name != goal.name),
+        ("started", iso_time(trial.started)),
+        ("finished", iso_time(trial.finished)),
+        ("took", None if trial.seconds is None else duration(trial.seconds)),
+        ("attempt", f"{trial.attempt}" + (f" ({trial.deaths} died)" if trial.deaths else "")),
+        ("seed", draw.trial_seed(study.seed, trial.number)),
+        ("error", trial.error),
+    ]
+    parts = [
+        table(("", ""), [fact for fact in facts if fact[1] is not None], "plain").strip("\n"),
+        "params\n" + _indented(trial.params),
+    ]
+    if study.settings:
+        parts.append("settings\n" + _indented(study.settings))
+    if attempts:
+        rows = [
+            (a.attempt, a.worker, iso_time(a.started), duration(a.ended - a.started), a.ending)
+            for a in attempts
+        ]
+        parts.append("earlier attempts\n" + table(("attempt", "worker", "started", "after", "ending"), rows))
+    if curves:
+        parts.append("curves\n" + _curve_table(curves))
+    if trial.traceback:
+        parts.append(_clean_lines(trial.traceback))
+    return "\n\n".join(parts)
+
+
+def trial_details_json(
+    trial: TrialRecord, study: StudyRecord, attempts: Sequence[AttemptRecord], curves: Curves
+) -> dict[str, Any]:
+    """Return everything that is known of a trial, for scripts."""
+    last = {name: curve[max(curve)] for name, curve in curves.items()}
+    return {
+        **trial_json(trial, study, last),
+        "traceback": trial.traceback,
+        "attempts": [
+            {
+                "attempt": a.attempt,
+                "worker": a.worker,
+                "started": iso_time(a.started),
+                "ended": iso_time(a.ended),
+                "ending": a.ending,
+            }
+            for a in attempts
+        ],
+        "curves": {
+            name: [{"step": step, "value": value if value == value else None}  # noqa: PLR0124 - NaN
+                   for step, value in curve.items()]
+            for name, curve in curves.items()
+        },
+    }  # fmt: skip
+
+
+def status_json(reader: Reader, study: StudyRecord) -> dict[str, Any]:
+    """Return how a study stands, for scripts."""
+    progress = reader.progress(study.goals[0])
+    return {
+        "study": str(reader.path),
+        "objective": study.objective.function,
+        "goals": [{"name": goal.name, "direction": goal.direction} for goal in study.goals],
+        "search": {"name": study.search.name, "version": study.search.version,
+                   "options": study.search.options},
+        "seed": study.seed,
+        "settings": study.settings,
+        "budget": progress.budget,
+        "counts": progress.counts,
+        "best": None if progress.best is None else trial_json(progress.best, study),
+        "running": [
+            {"number": number, "started": iso_time(started), "host": host, "pid": pid}
+            for number, started, host, pid in reader.running()
+        ],
+    }  # fmt: skip
+
+
+def status_text(reader: Reader, study: StudyRecord) -> str:
+    """Return how a study stands."""
+    goal = study.goals[0]
+    progress = reader.progress(goal)
+    options = ", ".join(f"{name}={value}" for name, value in study.search.options.items() if value)
+    counts = ", ".join(f"{progress.counts[s]} {s}" for s in STATES if progress.counts[s])
+    budget = "without a limit" if progress.budget is None else f"of {progress.budget}"
+    facts = [
+        ("study", reader.path),
+        ("objective", f"{study.objective.function}: {goal.direction} {goal.name}"),
+        ("search", f"{study.search.name}{f'({options})' if options else ''}, seed {study.seed}"),
+        ("settings", ", ".join(f"{name}={value}" for name, value in study.settings.items()) or "none"),
+        ("trials", f"{progress.ended} {budget} ended ({counts or 'none yet'})"),
+    ]
+    if progress.best is not None:
+        facts.append(("best", best_text(progress.best, goal)))
+        facts.append(("best so far", curve_text(reader, goal)))
+    text = table(("", ""), facts, "plain").strip("\n")
+    running = [
+        (number, duration(max(0.0, time.time() - started)), host, pid)
+        for number, started, host, pid in reader.running()
+    ]
+    if running:
+        text += "\n\n" + table(("running", "for", "host", "pid"), running)
+    return text
+
+
+def best_text(best: TrialRecord, goal: Goal) -> str:
+    """Return a trial in a line: its value and its parameters."""
+    params = ", ".join(f"{name}={number_text(value)}" for name, value in (best.params or {}).items())
+    return f"{goal.name} {number_text(best.value)} in trial {best.number}: {params}"
+
+
+def curve_text(reader: Reader, goal: Goal) -> str:
+    """Return the best so far, trial by trial, as a row of bars."""
+    best = best_so_far(reader.values(), goal)
+    if not best:
+        return ""
+    return f"{number_text(best[0])} {sparkline(best)} {number_text(best[-1])}"
+
+
+def _curve_table(curves: Curves) -> str:
+    steps = sorted({step for curve in curves.values() for step in curve})
+    rows = [(step, *(curve.get(step) for curve in curves.values())) for step in steps]
+    return table(("step", *curves), rows)
+
+
+def _indented(values: Mapping[str, object] | None) -> str:
+    if not values:
+        return "  none yet" if values is None else "  none"
+    width = max(map(len, values))
+    return "\n".join(f"  {name:<{width}}  {_shown(value)}" for name, value in values.items())
+
+
+def _shown(value: object) -> str:
+    """Parameters are shown with all digits, to be copied."""
+    return clean(repr(value) if isinstance(value, float) else str(value))
+
+
+def _clean_lines(text: str) -> str:
+    return "\n".join(map(clean, text.rstrip().splitlines()))

@@ -1,0 +1,210 @@
+"""Trials as tables for people, and as JSON, CSV, Markdown and arguments for scripts."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import re
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from tinytune import draw
+from tinytune.errors import UsageError
+from tinytune.history import StudyRecord, TrialRecord
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+class Format(StrEnum):
+    """How trials are written."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+    MARKDOWN = "markdown"
+    ARGS = "args"
+
+
+class ListFormat(StrEnum):
+    """How many trials are written."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+    MARKDOWN = "markdown"
+
+
+def trial_json(
+    trial: TrialRecord, study: StudyRecord, metrics: Mapping[str, float] | None = None
+) -> dict[str, Any]:
+    """Return a trial as scripts get it; `metrics` holds the last value of each reported metric."""
+    return {
+        "number": trial.number,
+        "state": trial.state,
+        "origin": trial.origin,
+        "params": trial.params,
+        "settings": study.settings,
+        "value": trial.value,
+        "values": trial.values,
+        "metrics": {name: _finite(value) for name, value in (metrics or {}).items()},
+        "attempt": trial.attempt,
+        "seed": draw.trial_seed(study.seed, trial.number),
+        "started": iso_time(trial.started),
+        "finished": iso_time(trial.finished),
+        "seconds": trial.seconds,
+        "error": trial.error,
+    }
+
+
+def trials_text(
+    trials: Sequence[TrialRecord],
+    study: StudyRecord,
+    form: Format | ListFormat,
+    metrics: Mapping[int, Mapping[str, float]] | None = None,
+) -> str:
+    """Return trials in one of the formats."""
+    if form == "json":
+        last = metrics or {}
+        return json_text([trial_json(t, study, last.get(t.number)) for t in trials])
+    if form == "args":
+        return "\n".join(arguments(trial) for trial in trials)
+    header, rows = _columns(trials, study)
+    if form == "csv":
+        return csv_text(header, rows)
+    return table(header, rows, "github" if form == "markdown" else "simple")
+
+
+def sorted_trials(
+    trials: Sequence[TrialRecord], study: StudyRecord, column: str, *, descending: bool = False
+) -> list[TrialRecord]:
+    """Return trials in the order of a column of the table; those without a value come last."""
+    header, _ = _columns(trials, study)
+    goal = study.goals[0].name
+    name = "value" if column == goal else column
+    if column not in {*header, "value", "attempt", "origin"}:
+        raise UsageError(f"there is no column {column!r}: use one of {', '.join(header)}")
+
+    def cell(trial: TrialRecord) -> object:
+        if name in study.space.by_name:
+            return (trial.params or {}).get(name)
+        return getattr(trial, name)
+
+    with_value = [trial for trial in trials if cell(trial) is not None]
+    without = [trial for trial in trials if cell(trial) is None]
+    with_value.sort(key=lambda trial: _sort_key(cell(trial)), reverse=descending)
+    return with_value + without
+
+
+def json_text(value: object) -> str:
+    """Return JSON for scripts."""
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def arguments(trial: TrialRecord) -> str:
+    """Return a configuration as command-line arguments: `--lr 0.1 --momentum 0.9`."""
+    return " ".join(
+        f"--{name.replace('_', '-')} {shlex.quote(_plain(value))}"
+        for name, value in (trial.params or {}).items()
+    )
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]], style: str = "simple") -> str:
+    """Return a table for people; control characters are left out of it."""
+    from tabulate import tabulate
+
+    cells = [[_cell(value) for value in row] for row in rows]
+    numeric = [all(_is_number(row[i]) for row in cells) for i in range(len(header))]
+    return tabulate(
+        cells,
+        headers=header,
+        tablefmt=style,
+        disable_numparse=True,
+        colalign=["right" if right else "left" for right in numeric] if cells else None,
+    )
+
+
+def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return CSV; a text that a spreadsheet would take for a formula gets a quote before it."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([_csv_cell(value) for value in row] for row in rows)
+    return buffer.getvalue().rstrip("\n")
+
+
+def iso_time(seconds: float | None) -> str | None:
+    """Return a Unix time as ISO 8601 in UTC, to the millisecond."""
+    if seconds is None:
+        return None
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def clean(text: str) -> str:
+    """Return text without the control characters that could steer a terminal."""
+    return _CONTROL.sub("�", text)
+
+
+def number_text(value: object) -> str:
+    """Return a value for people: six digits are enough."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return clean(str(value))
+
+
+def _columns(
+    trials: Sequence[TrialRecord], study: StudyRecord
+) -> tuple[list[str], list[list[object]]]:
+    """Return the columns that trials have something in, as header and rows."""
+    names = list(study.space.by_name)
+    failed = any(trial.error for trial in trials)
+    goal = study.goals[0].name
+    header = ["number", "state", goal if goal not in names else "value", *names, "seconds"]
+    if failed:
+        header.append("error")
+    rows = []
+    for trial in trials:
+        params = trial.params or {}
+        row = [trial.number, trial.state, trial.value, *(params.get(n) for n in names), trial.seconds]
+        rows.append([*row, trial.error] if failed else row)
+    return header, rows
+
+
+def _cell(value: object) -> str:
+    text = number_text(value)
+    line = text.partition("\n")[0]
+    return line if len(line) <= 60 else f"{line[:59]}…"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text or "0")
+    except ValueError:
+        return False
+    return True
+
+
+def _csv_cell(value: object) -> object:
+    if isinstance(value, str) and value.startswith(_FORMULA):
+        return f"'{value}"
+    return repr(value) if isinstance(value, float) else value
+
+
+def _plain(value: object) -> str:
+    return repr(value) if isinstance(value, float) else str(value)
+
+
+def _sort_key(value: object) -> tuple[str, object]:
+    """Numbers before texts."""
+    return ("", value) if isinstance(value, (int, float)) else ("text", str(value))
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,124 @@
+"""The live line of a running study, and how times and curves are written."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+from tinytune.errors import UsageError
+from tinytune.history import Goal, Progress
+from tinytune.store import Reader
+
+LINE_SECONDS = 30.0  # how often a line is printed where there is no terminal
+_UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1, "": 1}
+_BARS = "▁▂▃▄▅▆▇█"
+
+
+class Live:
+    """Shows how far a study is: one line that changes on a terminal, a line now and then elsewhere."""
+
+    def __init__(self, path: Path, goal: Goal, *, quiet: bool) -> None:
+        self._path, self._goal, self._quiet = path, goal, quiet
+        self._terminal = sys.stderr.isatty()
+        self._began = time.monotonic()
+        self._at_start: int | None = None
+        self._due = self._began + (0 if self._terminal else LINE_SECONDS)
+
+    def __enter__(self) -> Live:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._terminal and not self._quiet:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+
+    @property
+    def seconds(self) -> float:
+        """How long the session has lasted."""
+        return time.monotonic() - self._began
+
+    def observe(self, reader: Reader) -> None:
+        """Show the state of things, if it is time to."""
+        now = time.monotonic()
+        if self._quiet or (now < self._due and self._at_start is not None):
+            return
+        progress = reader.progress(self._goal)
+        if self._at_start is None:
+            self._at_start = progress.ended
+        if now < self._due:
+            return
+        # A large study takes long to count: look less often then.
+        took = time.monotonic() - now
+        self._due = now + (max(0.2, 20 * took) if self._terminal else LINE_SECONDS)
+        line = progress_line(progress, self._goal, progress.ended - self._at_start, self.seconds)
+        if self._terminal:
+            width = shutil.get_terminal_size().columns
+            sys.stderr.write(f"\r\x1b[K{line[: width - 1]}")
+        else:
+            sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
+
+
+def progress_line(progress: Progress, goal: Goal, done: int, seconds: float) -> str:
+    """Return the line: done / budget, rate, time left, best so far, running."""
+    budget = "" if progress.budget is None else f"/{progress.budget}"
+    parts = [f"{progress.ended}{budget} trials"]
+    if progress.counts["failed"]:
+        parts.append(f"{progress.counts['failed']} failed")
+    rate = done / seconds if seconds > 0 else 0.0
+    if rate:
+        parts.append(f"{rate:.3g}/s" if rate >= 1 else f"{60 * rate:.3g}/min")
+        if progress.budget is not None:
+            parts.append(f"{duration((progress.budget - progress.ended) / rate)} left")
+    if progress.best is not None:
+        parts.append(f"best {goal.name} {progress.best.value:.6g} (trial {progress.best.number})")
+    parts.append(f"{progress.counts['running']} running")
+    return " · ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """Return a duration for people: 0.4 s, 12 s, 3 min 5 s, 2 h 10 min."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def seconds_of(text: float | str) -> float:
+    """Return the seconds of "90", "90s", "10m", "2h", "1h30m" or "1d"; UsageError if it is none."""
+    if isinstance(text, (int, float)):
+        return float(text)
+    parts = re.findall(r"(\d+(?:\.\d+)?)([dhms]?)", text)
+    if not parts or "".join(number + unit for number, unit in parts) != text.replace(" ", ""):
+        raise UsageError(f"{text!r} is no duration: write 90s, 10m, 2h or 1h30m")
+    return sum(float(number) * _UNITS[unit] for number, unit in parts)
+
+
+def best_so_far(values: Sequence[float], goal: Goal) -> list[float]:
+    """Return the running best of values in the order in which trials ended."""
+    best: list[float] = []
+    for value in values:
+        best.append(value if not best or goal.better(value, best[-1]) else best[-1])
+    return best
+
+
+def sparkline(values: Sequence[float], width: int = 40) -> str:
+    """Return a curve as a row of block characters, at most so many."""
+    if not values:
+        return ""
+    count = min(width, len(values))
+    picked = [values[round(i * (len(values) - 1) / max(count - 1, 1))] for i in range(count)]
+    low, high = min(picked), max(picked)
+    scale = (len(_BARS) - 1) / (high - low) if high > low else 0.0
+    return "".join(_BARS[round((value - low) * scale)] for value in picked)

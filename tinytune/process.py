@@ -1,0 +1,91 @@
+"""Who a worker's process is, and whether such a process is still alive.
+
+A process is known by (machine, boot, process-id namespace, pid, start time): all five together
+never come twice, so a worker that died is known at once, with no heartbeat and no time-out. A
+suspended process is alive.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Identity:
+    """One process of one boot of one machine."""
+
+    host: str
+    machine: str  # '' where the system has no such id
+    boot: str
+    namespace: str
+    pid: int
+    birth: str  # the process's start time as its system tells it
+
+
+def current() -> Identity:
+    """Return this process."""
+    pid = os.getpid()
+    return Identity(platform.node(), *_here(), pid, birth(pid) or "")
+
+
+def is_dead(other: Identity) -> bool | None:
+    """Return whether a process has ended; None where that cannot be told from here."""
+    machine, boot, namespace = _here()
+    if not boot or other.boot != boot:
+        rebooted = machine and other.boot and other.machine == machine
+        return True if rebooted and other.host == platform.node() else None
+    if other.namespace != namespace:
+        return None
+    found = birth(other.pid)
+    return found is None or found != other.birth
+
+
+@cache
+def _here() -> tuple[str, str, str]:
+    """Machine, boot and namespace of this process."""
+    boot = _text("/proc/sys/kernel/random/boot_id")
+    if not boot:  # not Linux
+        boot = _output("sysctl", "-n", "kern.boottime")
+    try:
+        namespace = str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        namespace = ""
+    return _text("/etc/machine-id"), boot, namespace
+
+
+def birth(pid: int) -> str | None:
+    """Return a process's start time, None if there is no such process or it only waits to be reaped."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except FileNotFoundError:
+        return None if Path("/proc/self/stat").exists() else _birth_by_ps(pid)
+    except OSError:  # it went away while it was read
+        return None
+    fields = stat[stat.rindex(b")") + 2 :].split()  # a program's name may hold blanks
+    return None if fields[0] in {b"Z", b"X"} else fields[19].decode()
+
+
+def _birth_by_ps(pid: int) -> str | None:
+    state, _, start = _output("ps", "-o", "stat=,lstart=", "-p", str(pid)).partition(" ")
+    return None if not state or state.startswith("Z") else start.strip()
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return ""
+
+
+def _output(*command: str) -> str:
+    try:
+        return subprocess.run(  # noqa: S603 - fixed commands
+            command, capture_output=True, text=True, check=False, env={**os.environ, "LC_ALL": "C"}
+        ).stdout.strip()
+    except OSError:
+        return ""

@@ -1,0 +1,39 @@
+"""Finds schema.sql, and brings files of an older format up to date."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from sqlite_utils.migrations import Migrations
+
+APPLICATION_ID = 0x74546E65  # "tTne": marks a study among SQLite files
+SCHEMA_VERSION = 1
+
+
+@cache
+def schema_sql() -> str:
+    """Return the text of schema.sql: the wheel's copy, else the checkout's own."""
+    packaged = resources.files("tinytune") / "schema.sql"
+    if packaged.is_file():
+        return packaged.read_text(encoding="utf-8")
+    return (Path(__file__).resolve().parents[1] / "schema.sql").read_text(encoding="utf-8")
+
+
+def migrations() -> Migrations:
+    """Return the steps from format 1 to SCHEMA_VERSION, in order; a released step never changes."""
+    from sqlite_utils.migrations import Migrations
+
+    return Migrations("tinytune")
+
+
+def migrate(connection: sqlite3.Connection, steps: Migrations | None = None) -> None:
+    """Apply the steps that the file still lacks; each is one transaction of its own."""
+    from sqlite_utils import Database
+
+    (migrations() if steps is None else steps).apply(Database(connection))

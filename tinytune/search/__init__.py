@@ -1,0 +1,114 @@
+"""The searches: one algorithm, one file, and the table of their names.
+
+A search is a pure function of (space, seed, number, what was told before): it knows no files, no
+processes, no clock and no other randomness than `tinytune.draw`.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import importlib
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Protocol
+
+from tinytune.errors import UsageError
+from tinytune.history import Finished, Pending, SearchSpec
+from tinytune.space import Params, Space
+
+
+class Search(Protocol):
+    """A search at work on one study; it may be thrown away and rebuilt at any time."""
+
+    size: int | None
+    """The number of trials after which it has no more to suggest, None if that is not known."""
+    is_quick: bool
+    """Whether a suggestion takes microseconds, so that it may be made while the file is locked."""
+
+    def tell(self, result: Finished) -> None:
+        """Take in one result; results come in the order in which they were told."""
+
+    def suggest(self, number: int, pending: Sequence[Pending]) -> Params | None:
+        """Return the configuration of trial `number`, None when there is none left."""
+
+
+class SearchOptions(Protocol):
+    """A search's options: a frozen dataclass whose fields are JSON."""
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+    """Changes whenever the same study would get other numbers."""
+    learns: ClassVar[bool]
+    """Whether suggestions depend on results."""
+
+    def start(self, space: Space, seed: int, first: Params | None) -> Search:
+        """Return the search at work; `first`, if it can be suggested, is trial 0."""
+
+
+_CLASSES = {"random": "Random", "grid": "Grid"}  # module -> its options, loaded when asked for
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of all searches."""
+    return tuple(_CLASSES)
+
+
+def options_class(name: str) -> type[SearchOptions]:
+    """Return the options of the search of this name; UsageError if there is none."""
+    module_name = name.replace("-", "_")
+    if module_name not in _CLASSES:
+        raise UsageError(f"there is no search {name!r}: use one of {', '.join(names())}")
+    module = importlib.import_module(f"tinytune.search.{module_name}")
+    options: type[SearchOptions] = getattr(module, _CLASSES[module_name])
+    return options
+
+
+def spec(options: SearchOptions) -> SearchSpec:
+    """Return what a study stores of a search: its name, version and options."""
+    fields = dataclasses.fields(options)  # type: ignore[arg-type]
+    values = {field.name: getattr(options, field.name) for field in fields}
+    return SearchSpec(options.name, options.version, values)
+
+
+def from_spec(stored: SearchSpec) -> SearchOptions:
+    """Return the options that a study stored; UsageError where this tinytune cannot use them."""
+    options = make(stored.name, stored.options)
+    if options.version != stored.version:
+        raise UsageError(
+            f"the study was made with version {stored.version} of the search {stored.name!r} and "
+            f"this tinytune has version {options.version}: continue it with the tinytune that made it"
+        )
+    return options
+
+
+def make(name: str, values: Mapping[str, object]) -> SearchOptions:
+    """Return a search's options from their names and values; UsageError names what is wrong."""
+    options = options_class(name)
+    known = [field.name for field in dataclasses.fields(options)]  # type: ignore[arg-type]
+    for option in values:
+        if option not in known:
+            raise UsageError(
+                f"the search {name!r} has no option {option!r}: it has {', '.join(known)}"
+            )
+    return options(**values)
+
+
+def parse(text: str) -> tuple[str, dict[str, object]]:
+    """Read `name` or `name(option=value, …)`; UsageError where it is neither."""
+    try:
+        tree = ast.parse(text.strip().replace("-", "_"), mode="eval").body
+        if isinstance(tree, ast.Name):
+            return tree.id, {}
+        if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and not tree.args:
+            return tree.func.id, {str(k.arg): _literal(k.value) for k in tree.keywords}
+    except (SyntaxError, ValueError):
+        pass
+    raise UsageError(f"{text!r} is not a search: write a name, or name(option=value)")
+
+
+def _literal(node: ast.expr) -> object:
+    """A Python literal; a bare word is text, except true and false."""
+    if isinstance(node, ast.Name):
+        return {"true": True, "false": False}.get(node.id.lower(), node.id)
+    value: object = ast.literal_eval(node)
+    return value

@@ -1,0 +1,218 @@
+"""One session of work on a study: start or continue it, check what changed, run it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from tinytune import draw, loading, search, study
+from tinytune.errors import StudyMismatchError, UsageError
+from tinytune.history import Source, StudyRecord
+from tinytune.objective import Objective
+from tinytune.search import SearchOptions
+from tinytune.store import Reader, Store
+from tinytune.supervisor import Ending, Order, Supervisor
+from tinytune.worker import Interrupt, Limits, work
+
+DEFAULT_TRIALS = 100
+DEFAULT_SEARCH = "random"
+
+Observer = Callable[[Reader], None]
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What was asked for; None means: as the study has it, or the default in a new one."""
+
+    search: SearchOptions | None = None
+    seed: int | None = None
+    trials: int | None = None
+    use_defaults: bool | None = None
+    settings: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Work:
+    """How to run a session."""
+
+    workers: int = 1
+    timeout_seconds: float | None = None
+    max_failures: int = 10
+    debug: bool = False
+
+    def __post_init__(self) -> None:
+        if self.workers < 1:
+            raise UsageError(f"workers must be at least 1, not {self.workers}")
+        if self.timeout_seconds is not None and self.timeout_seconds < 0:
+            raise UsageError(f"the timeout must not be negative: {self.timeout_seconds}")
+        if self.max_failures < 1:
+            raise UsageError(f"max failures must be at least 1, not {self.max_failures}")
+
+
+def start(
+    path: Path, objective: Objective, target: str | None, wishes: Wishes, *, has_timeout: bool
+) -> bool:
+    """Create the study that is asked for, or find it in the file; return whether it is new.
+
+    StudyMismatchError, with the file unchanged, if the file holds another study.
+    """
+    if wishes.seed is not None and not 0 <= wishes.seed < draw.SEED_LIMIT:
+        raise UsageError(f"the seed must be from 0 to 2^63 - 1, not {wishes.seed}")
+    if wishes.trials is not None and wishes.trials < 1:
+        raise UsageError(f"trials must be at least 1, not {wishes.trials}")
+    found = _found(path)
+    wanted = _wanted(path, objective, target, wishes, found)
+    if found is None and wanted.budget is None and not has_timeout:
+        wanted = replace(wanted, budget=DEFAULT_TRIALS)
+    wanted = study.with_budget(wanted)
+    return study.start(path, wanted, loading.source(objective))
+
+
+def extend(path: Path, trials: str | None) -> None:
+    """Change a study's budget: "60" trials in all, or "+20" more than it had."""
+    if trials is None:
+        return
+    record = _found(path)
+    digits = trials.removeprefix("+")
+    if record is None or not digits.isdecimal():
+        raise UsageError(f"{trials!r} is no number of trials: write 60 for 60 in all, or +20 for 20 more")
+    more = int(digits)
+    if trials.startswith("+"):
+        reader = Reader(path)
+        more += record.budget if record.budget is not None else reader.next_number()
+        reader.close()
+    budget = study.with_budget(replace(record, budget=more)).budget
+    if budget != record.budget:
+        study.set_budget(path, budget)
+
+
+def changed_source(path: Path, objective: Objective, *, accept: bool) -> str | None:
+    """Return how the objective's text differs from the study's accepted one; None if it does not.
+
+    With `accept` the new text becomes the accepted one, and the old one is kept beside it.
+    """
+    now = loading.source(objective)
+    reader = Reader(path)
+    try:
+        digest = reader.study().source_hash
+        before = None if digest is None else reader.source(digest)
+    finally:
+        reader.close()
+    if now is None or before is None or before.hash == now.hash:
+        return None
+    if accept:
+        _accept(path, now)
+    return loading.change(before, now)
+
+
+def check_space(path: Path, objective: Objective) -> None:
+    """Raise StudyMismatchError unless the objective still has the study's space."""
+    record = _found(path)
+    if record is None:
+        return
+    here = replace(record, space=objective.space, goals=objective.goals)
+    different = study.differences(record, here)
+    if different:
+        raise StudyMismatchError(
+            f"{objective.name} has changed: {'; '.join(different)}. "
+            f"Undo that to continue {path}, or start another study"
+        )
+
+
+def run(
+    path: Path, objective: Objective, target: str | None, how: Work, observe: Observer
+) -> Ending:
+    """Work on a study until it is over or a limit is reached.
+
+    With a target the workers are processes of their own, which may die; without one the single
+    worker is this process.
+    """
+    record = _found(path)
+    if record is not None and record.budget is None and how.timeout_seconds is None:
+        size = study.with_budget(record).budget
+        if size is None and search.from_spec(record.search).name == DEFAULT_SEARCH:
+            raise UsageError(f"{path} has no limit: say --trials N or --timeout 2h")
+    deadline = None if how.timeout_seconds is None else time.monotonic() + how.timeout_seconds
+    store = Store(path)
+    try:
+        since = store.tick()
+        if target is None:
+            return _run_here(path, objective, Limits(deadline, how.max_failures, since), observe)
+        source = loading.source(objective)
+        order = Order(
+            path, target, source and source.hash, deadline, how.max_failures, since, how.debug
+        )
+        return Supervisor(order, store, lambda: observe(store)).run(how.workers)
+    finally:
+        store.close()
+
+
+def _run_here(path: Path, objective: Objective, limits: Limits, observe: Observer) -> Ending:
+    with study.Study(path, loading.source(objective)) as opened:
+        reason = work(opened, objective, limits, Interrupt(), lambda: observe(opened.reader))
+    return Ending(reason)
+
+
+def failure_text(path: Path, max_failures: int) -> str:
+    """Return the last failed trial's traceback, for a run that stopped because of failures."""
+    reader = Reader(path)
+    try:
+        last = reader.last_failed()
+    finally:
+        reader.close()
+    if last is None:
+        return ""
+    return (
+        f"{last.traceback or last.error}\n"
+        f"{max_failures} trials in a row failed, the last one is above (trial {last.number}): "
+        f"mend the objective, then `tinytune resume {path}`"
+    )
+
+
+def _found(path: Path) -> StudyRecord | None:
+    """Return what the file holds, None if there is no file."""
+    if not path.exists():
+        return None
+    reader = Reader(path)
+    try:
+        return reader.study()
+    finally:
+        reader.close()
+
+
+def _wanted(
+    path: Path, objective: Objective, target: str | None, wishes: Wishes, found: StudyRecord | None
+) -> StudyRecord:
+    if wishes.search is not None:
+        spec = search.spec(wishes.search)
+    elif found is not None:
+        spec = found.search
+    else:
+        spec = search.spec(search.make(DEFAULT_SEARCH, {}))
+    seed, use_defaults = wishes.seed, wishes.use_defaults
+    if seed is None:
+        seed = 0 if found is None else found.seed
+    if use_defaults is None:
+        use_defaults = True if found is None else found.use_defaults
+    return StudyRecord(
+        space=objective.space,
+        search=spec,
+        goals=objective.goals,
+        settings=objective.settings_with(wishes.settings),
+        seed=seed,
+        use_defaults=use_defaults,
+        budget=wishes.trials,
+        objective=loading.reference(objective, path, target),
+    )
+
+
+def _accept(path: Path, source: Source) -> None:
+    store = Store(path)
+    try:
+        store.accept_source(source)
+    finally:
+        store.close()
+
+

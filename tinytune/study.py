@@ -1,0 +1,291 @@
+"""A study: one file, joined to the search that makes its suggestions."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+
+from tinytune import __version__, draw, lease, process, search, store
+from tinytune.context import Trial
+from tinytune.errors import StudyMismatchError, UsageError
+from tinytune.history import Claim, Outcome, Progress, Source, State, StudyRecord, Token, TrialRecord
+from tinytune.objective import outcome
+from tinytune.search import Search, SearchOptions
+from tinytune.space import Params, Space
+
+
+class Study:
+    """A study's file. Reading it changes nothing; the first `ask` enters this process as a worker.
+
+    Use it as a context manager, or close it. StudyFileError where the file cannot be used.
+    """
+
+    def __init__(self, path: str | Path, source: Source | None = None) -> None:
+        self.path = Path(path)
+        self._reader = store.Reader(self.path)
+        self.record: StudyRecord = self._reader.study()
+        self._source = source
+        self._store: store.Store | None = None
+        self._heart: lease.Heart | None = None
+        self._worker = 0
+        self._watch = lease.Watch()
+        self._options: SearchOptions | None = None
+        self._search: Search | None = None
+        self._folded = 0  # the search has been told what has a lower tick
+        self._held: dict[int, tuple[Token, float]] = {}  # number -> token, start (monotonic)
+
+    def __enter__(self) -> Study:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def space(self) -> Space:
+        """The search space."""
+        return self.record.space
+
+    @property
+    def best(self) -> TrialRecord | None:
+        """The best complete trial, None before there is one."""
+        best = self._reader.best(self.record.goals[0], 1)
+        return best[0] if best else None
+
+    def best_trials(self, count: int) -> list[TrialRecord]:
+        """Return the best complete trials, the best first."""
+        return self._reader.best(self.record.goals[0], count)
+
+    def trials(self, state: State | None = None) -> list[TrialRecord]:
+        """Return all trials by number, or those in one state."""
+        return self._reader.trials(state)
+
+    def curves(self, number: int) -> dict[str, dict[int, float]]:
+        """Return what a trial reported: metric -> step -> value; UsageError without such a trial."""
+        trial = self._reader.trial(number)
+        if trial is None:
+            raise UsageError(f"{self.path} has no trial {number}")
+        return self._reader.curves(trial)
+
+    @property
+    def progress(self) -> Progress:
+        """How many trials there are in each state, the budget and the best trial."""
+        return self._reader.progress(self.record.goals[0])
+
+    @property
+    def reader(self) -> store.Reader:
+        """All queries on the file."""
+        return self._reader
+
+    def ask(self) -> Trial | None:
+        """Take a trial to run, None if there is none to take now.
+
+        That is when the budget is used up; trials that others are running may come back all the
+        same, if those die.
+        """
+        claim = self._claim()
+        if claim is None:
+            return None
+        params = claim.params
+        if params is None:
+            params, origin = self._suggestion(claim.token.number, claim.asked)
+            self._writer.suggest(claim.token, params, origin)
+        else:
+            params = self.space.checked(params)
+        token = claim.token
+        self._held[token.number] = (token, time.monotonic())
+        return Trial(
+            token.number,
+            params,
+            draw.trial_seed(self.record.seed, token.number),
+            lambda step, metrics: self._writer.report(token, step, metrics),
+        )
+
+    def tell(self, trial: Trial, value: object) -> Outcome:
+        """Write a trial's result: a number, a mapping of named numbers, or an Outcome.
+
+        What is none of these fails the trial with a reason. LeaseLostError if another worker has
+        taken the trial in the meantime; nothing is written then.
+        """
+        result = value if isinstance(value, Outcome) else outcome(value, self.record.goals)
+        if trial.number not in self._held:
+            raise UsageError(f"trial {trial.number} is not running here: ask for it, and tell it once")
+        token, started = self._held.pop(trial.number)
+        self._writer.tell(token, result, time.monotonic() - started)
+        return result
+
+    def give_back(self, trial: Trial) -> None:
+        """Return a trial that was not finished: it runs again later, and nothing counts against it."""
+        token, _ = self._held.pop(trial.number)
+        self._writer.give_back(token)
+
+    def is_over(self) -> bool:
+        """Return whether no trial is waiting or running; what dead workers held is taken first."""
+        self._bury_the_dead()
+        return not self._reader.has_open_trials()
+
+    def close(self) -> None:
+        """Give back what is held, leave, and close the file."""
+        if self._store is not None:
+            if self._heart is not None:
+                self._heart.stop()
+            self._store.leave(self._worker)
+        self._reader.close()  # the store, if there is one
+
+    @property
+    def _writer(self) -> store.Store:
+        """The store, with this process entered as a worker."""
+        if self._store is None:
+            self._store = store.Store(self.path)
+            self._reader.close()
+            self._reader = self._store
+            self._worker = self._store.join(
+                process.current(), __version__, platform.python_version(), self._source
+            )
+            self._heart = lease.Heart(self.path, self._worker)
+            self._heart.start()
+        return self._store
+
+    def _claim(self) -> Claim | None:
+        writer, spec = self._writer, self.record.search
+        if self._watch.is_due():
+            self._bury_the_dead()
+        working = self._working_search()
+        if self._search_options.learns:
+            return writer.claim(self._worker, spec.label, None)
+        if not working.is_quick:  # let it do its long part before the file is locked
+            working.suggest(writer.next_number(), ())
+        return writer.claim(self._worker, spec.label, self._independent_suggestion)
+
+    def _bury_the_dead(self) -> None:
+        workers = self._writer.running_workers()
+        workers.pop(self._worker, None)
+        dead = self._watch.dead(workers)
+        if dead:
+            self._writer.bury(dead, "vanished")
+
+    def _independent_suggestion(self, number: int) -> tuple[Params, str] | None:
+        params = self._working_search().suggest(number, ())
+        return None if params is None else (params, self._origin(number, params))
+
+    def _suggestion(self, number: int, asked: int) -> tuple[Params, str]:
+        """Return a learning search's suggestion: a function of what had a tick below `asked`."""
+        if self._folded > asked:  # this trial was another worker's, and is older
+            self._search = None
+        working = self._working_search()
+        for result in self._writer.history(before=asked, after=self._folded - 1):
+            working.tell(result)
+        self._folded = asked
+        params = working.suggest(number, self._writer.pending(before=asked))
+        if params is None:
+            raise UsageError(f"the search {self.record.search.name!r} has nothing more to suggest")
+        return params, self._origin(number, params)
+
+    def _working_search(self) -> Search:
+        if self._search is None:
+            self._search = self._search_options.start(self.space, self.record.seed, self._first)
+            self._folded = 0
+        return self._search
+
+    @property
+    def _search_options(self) -> SearchOptions:
+        if self._options is None:
+            self._options = search.from_spec(self.record.search)
+        return self._options
+
+    @property
+    def _first(self) -> Params | None:
+        return self.space.defaults if self.record.use_defaults else None
+
+    def _origin(self, number: int, params: Params) -> str:
+        return "default" if number == 0 and params == self._first else "search"
+
+
+def start(path: Path, wanted: StudyRecord, source: Source | None) -> bool:
+    """Create the study, or find that the file holds the same one; return whether it is new.
+
+    A budget that differs is taken over. StudyMismatchError, with the file unchanged, if the file
+    holds another study.
+    """
+    if not path.exists() and store.create(path, wanted, source, __version__):
+        return True
+    reader = store.Reader(path)
+    try:
+        found = reader.study()
+    finally:
+        reader.close()
+    different = differences(found, wanted)
+    if different:
+        raise StudyMismatchError(
+            f"{path} holds another study: {'; '.join(different)}. "
+            "Name another file with --study, or run what the file holds with `tinytune resume`"
+        )
+    if wanted.budget is not None and wanted.budget != found.budget:
+        set_budget(path, wanted.budget)
+    return False
+
+
+def set_budget(path: Path, budget: int | None) -> None:
+    """Change how many trials a study is to have."""
+    writer = store.Store(path)
+    try:
+        writer.set_budget(budget)
+    finally:
+        writer.close()
+
+
+def differences(found: StudyRecord, wanted: StudyRecord) -> list[str]:
+    """Return in words how two studies differ; an empty list if they are the same."""
+    pairs: list[tuple[str, object, object]] = [
+        ("search", _search_text(found), _search_text(wanted)),
+        ("seed", found.seed, wanted.seed),
+        ("objective", _goal_text(found), _goal_text(wanted)),
+        ("start from the defaults", found.use_defaults, wanted.use_defaults),
+    ]
+    pairs += _named("parameter", _parameters(found.space), _parameters(wanted.space))
+    pairs += _named("setting", found.settings, wanted.settings)
+    pairs.append(("constraints", _texts(found.space), _texts(wanted.space)))
+    return [f"{what} is {a} there and {b} here" for what, a, b in pairs if a != b]
+
+
+def _named(
+    kind: str, found: Mapping[str, object], wanted: Mapping[str, object]
+) -> list[tuple[str, object, object]]:
+    names = [*found, *(name for name in wanted if name not in found)]
+    return [
+        (f"{kind} {name!r}", found.get(name, "missing"), wanted.get(name, "missing")) for name in names
+    ]
+
+
+def _parameters(space: Space) -> dict[str, object]:
+    return {
+        parameter.name: {k: v for k, v in parameter.to_json().items() if k != "name"}
+        for parameter in space.parameters
+    }
+
+
+def _texts(space: Space) -> list[str]:
+    return [constraint.text for constraint in space.constraints]
+
+
+def _goal_text(record: StudyRecord) -> str:
+    return ", ".join(f"{goal.direction} {goal.name}" for goal in record.goals)
+
+
+def _search_text(record: StudyRecord) -> str:
+    options = ", ".join(f"{name}={value}" for name, value in sorted(record.search.options.items()))
+    return f"{record.search.name}({options})"
+
+
+def with_budget(record: StudyRecord) -> StudyRecord:
+    """Return the record with its budget cut to what its search can suggest at all."""
+    first = record.space.defaults if record.use_defaults else None
+    size = search.from_spec(record.search).start(record.space, record.seed, first).size
+    if size is None or (record.budget is not None and record.budget <= size):
+        return record
+    return replace(record, budget=size)

@@ -1,0 +1,223 @@
+"""Runs workers as processes of their own, and takes care of those that die.
+
+A child that is killed, crashes or exits in the middle of a trial is noticed at once: its trial
+is taken from it, to run again, and another child takes its place.
+"""
+
+from __future__ import annotations
+
+import json
+import queue
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+from tinytune import child, process
+from tinytune.errors import TinytuneError
+from tinytune.store import Store
+from tinytune.worker import STOP_SIGNALS, StopReason
+
+LOOK_SECONDS = 0.2  # how often the observer is called
+GRACE_SECONDS = {signal.SIGINT: 10.0, signal.SIGTERM: 0.8, signal.SIGHUP: 0.8}
+MAX_EARLY_DEATHS = 3  # children that die before they claim a trial
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the children are to do."""
+
+    study: Path
+    target: str
+    source: str | None  # hash of the objective's text
+    deadline: float | None  # by time.monotonic()
+    max_failures: int
+    since_tick: int
+    debug: bool = False
+
+    def text(self, descriptor: int) -> str:
+        """Return the order as a child's argument."""
+        left = None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
+        return json.dumps(
+            {
+                "study": str(self.study),
+                "target": self.target,
+                "source": self.source,
+                "timeout_seconds": left,
+                "max_failures": self.max_failures,
+                "since_tick": self.since_tick,
+                "debug": self.debug,
+                "socket": descriptor,
+            }
+        )
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a session of work ended; `signal` is what interrupted it."""
+
+    reason: StopReason
+    signal: int | None = None
+
+
+@dataclass
+class _Child:
+    process: subprocess.Popen[bytes]
+    socket: socket.socket
+    birth: str
+    killed_by_us: bool = False
+
+
+@dataclass
+class Supervisor:
+    """A few children at work on one study."""
+
+    order: Order
+    store: Store
+    observe: Callable[[], None]
+    _children: dict[int, _Child] = field(default_factory=dict)
+    _ended: queue.SimpleQueue[int | None] = field(default_factory=queue.SimpleQueue)
+    _signal: int | None = None
+    _signals: int = 0
+    _early_deaths: int = 0
+
+    def run(self, workers: int) -> Ending:
+        """Work with so many children until they have ended; TinytuneError is what one of them met."""
+        before = {number: signal.signal(number, self._handle) for number in STOP_SIGNALS}
+        try:
+            for _ in range(workers):
+                self._start()
+            return self._watch()
+        finally:
+            self._kill()
+            for pid in list(self._children):
+                self._children[pid].process.wait()
+                self._reap(pid)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _watch(self) -> Ending:
+        reason, error = StopReason.DONE, ""
+        stop_at: float | None = None
+        while self._children:
+            pid = self._next_ended()
+            if pid is not None:
+                code, message = self._reap(pid)
+                error = error or message
+                if code == child.EXIT_CODES[StopReason.FAILURES]:
+                    reason = StopReason.FAILURES
+                if error or reason is StopReason.FAILURES:
+                    self._stop()
+            if self._signal is not None:
+                self._stop()
+                if stop_at is None:
+                    stop_at = time.monotonic() + GRACE_SECONDS[signal.Signals(self._signal)]
+                if self._signals > 1 or time.monotonic() > stop_at:
+                    self._kill()
+            self.observe()
+        if error:
+            raise TinytuneError(error)
+        if self._signal is not None:
+            return Ending(StopReason.INTERRUPTED, self._signal)
+        late = self.order.deadline is not None and time.monotonic() >= self.order.deadline
+        if reason is StopReason.DONE and late and self._is_unfinished():
+            reason = StopReason.TIMEOUT
+        return Ending(reason)
+
+    def _is_unfinished(self) -> bool:
+        budget = self.store.study().budget
+        return budget is None or self.store.next_number() < budget or self.store.has_open_trials()
+
+    def _start(self) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            running = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+                [sys.executable, "-m", "tinytune.child", self.order.text(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+            )
+        birth = process.birth(running.pid) or ""
+        self._children[running.pid] = _Child(running, ours, birth)
+        threading.Thread(target=self._await, args=(running,), daemon=True).start()
+
+    def _await(self, running: subprocess.Popen[bytes]) -> None:
+        running.wait()
+        self._ended.put(running.pid)
+
+    def _next_ended(self) -> int | None:
+        try:
+            return self._ended.get(timeout=LOOK_SECONDS)
+        except queue.Empty:
+            return None
+
+    def _reap(self, pid: int) -> tuple[int, str]:
+        """Take in how a child ended; one that died is replaced. Return exit code and error."""
+        ended = self._children.pop(pid)
+        code = ended.process.returncode
+        message = _received(ended.socket)
+        left_behind = self.store.open_workers(pid, ended.birth)
+        is_stopping = self._signal is not None or ended.killed_by_us
+        if ended.killed_by_us:
+            for worker in left_behind:
+                self.store.leave(worker)
+            return code, message
+        if left_behind:
+            self.store.bury(left_behind, _ending(code))
+            self._early_deaths = 0
+        elif code == child.EXIT_ERROR and not message:  # a Python error of our own was printed
+            return code, "a worker ended with an error, which is printed above"
+        elif code in (0, child.EXIT_ERROR, *child.EXIT_CODES.values()) or is_stopping:
+            return code, message
+        else:
+            self._early_deaths += 1
+            if self._early_deaths >= MAX_EARLY_DEATHS:
+                return code, f"workers died before they could claim a trial: the last {_ending(code)}"
+        if not is_stopping:
+            self._start()
+        return code, message
+
+    def _stop(self) -> None:
+        """Ask every child to give its trial back and end."""
+        for running in self._children.values():
+            running.process.send_signal(signal.SIGTERM)
+
+    def _kill(self) -> None:
+        for running in self._children.values():
+            running.killed_by_us = True
+            running.process.kill()
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        self._signals += 1
+        self._signal = self._signal or number
+        self._ended.put(None)  # wakes the loop
+
+
+def _received(ours: socket.socket) -> str:
+    """Return the error that a child sent before it ended."""
+    with ours:
+        parts = []
+        ours.settimeout(1.0)
+        try:
+            while part := ours.recv(65536):
+                parts.append(part)
+        except OSError:
+            pass
+        return b"".join(parts).decode("utf-8", "replace")
+
+
+def _ending(code: int) -> str:
+    """Say how a process ended."""
+    if code >= 0:
+        return f"exited with code {code} in the middle of it"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    hint = {"SIGKILL": " (out of memory?)", "SIGSEGV": " (segmentation fault)"}.get(name, "")
+    return f"was killed by {name}{hint}"

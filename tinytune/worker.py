@@ -1,0 +1,160 @@
+"""The loop of one worker: claim a trial, run it, tell the result; and its signals."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from enum import Enum
+from types import FrameType
+
+from tinytune.context import Trial
+from tinytune.errors import LeaseLostError
+from tinytune.history import Outcome
+from tinytune.objective import Objective, failure
+from tinytune.study import Study
+
+POLL_SECONDS = 0.2  # how often to look whether the last running trials have ended, or come back
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class StopReason(Enum):
+    """Why a worker stopped."""
+
+    DONE = "done"
+    TIMEOUT = "timeout"
+    INTERRUPTED = "interrupted"
+    FAILURES = "failures"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a worker stops before the budget is used up."""
+
+    deadline: float | None = None  # by time.monotonic()
+    max_failures: int = 10  # consecutive ones
+    since_tick: int = 0  # failures before it belong to an earlier session
+
+    def is_late(self) -> bool:
+        """Return whether no new trial may be started."""
+        return self.deadline is not None and time.monotonic() >= self.deadline
+
+
+class Interrupted(KeyboardInterrupt):
+    """Raised in the objective when its worker is told to stop; `except Exception` lets it pass."""
+
+
+class Interrupt:
+    """The signals that tell a worker to stop; they break into the objective and nothing else."""
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+        self.broke_in = False
+        self._may_break_in = False
+        self._arrived = threading.Event()
+
+    def install(self) -> None:
+        """Take over SIGINT, SIGTERM and SIGHUP in this process."""
+        for number in STOP_SIGNALS:
+            signal.signal(number, self._handle)
+
+    @contextmanager
+    def breaking_in(self) -> Iterator[None]:
+        """Let a signal raise Interrupted within the block; at most once."""
+        self._may_break_in = True
+        try:
+            if self.signal is not None:
+                self._break_in()
+            yield
+        finally:
+            self._may_break_in = False
+
+    @contextmanager
+    def held_off(self) -> Iterator[None]:
+        """Let nothing break into a block, such as a write, inside the objective."""
+        before, self._may_break_in = self._may_break_in, False
+        try:
+            yield
+        finally:
+            self._may_break_in = before
+        if before and self.signal is not None and not self.broke_in:
+            self._break_in()
+
+    def wait(self, seconds: float) -> None:
+        """Sleep, but no longer than until a signal arrives."""
+        self._arrived.wait(seconds)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        if self.signal is None:
+            self.signal = number
+            self._arrived.set()
+            if self._may_break_in:
+                self._break_in()
+
+    def _break_in(self) -> None:
+        self._may_break_in = False
+        self.broke_in = True
+        raise Interrupted
+
+
+def work(
+    study: Study,
+    objective: Objective,
+    limits: Limits,
+    interrupt: Interrupt,
+    after_trial: Callable[[], None] = lambda: None,
+) -> StopReason:
+    """Run trials until the study is over or a limit is reached, and return why it stopped.
+
+    While others still run trials it waits, since a trial whose worker dies must be run again.
+    """
+    while interrupt.signal is None:
+        if limits.is_late():
+            return StopReason.TIMEOUT
+        trial = study.ask()
+        if trial is None:
+            if study.is_over():
+                return StopReason.DONE
+            interrupt.wait(POLL_SECONDS)
+            continue
+        outcome = _run(study, objective, trial, interrupt)
+        after_trial()
+        if outcome is not None and outcome.state == "failed":
+            if study.reader.failures_since(limits.since_tick) >= limits.max_failures:
+                return StopReason.FAILURES
+    return StopReason.INTERRUPTED
+
+
+def _run(study: Study, objective: Objective, trial: Trial, interrupt: Interrupt) -> Outcome | None:
+    """Run one trial and tell its outcome; None if it was given back or taken away."""
+    trial = Trial(trial.number, trial.params, trial.seed, _held_off(trial, interrupt))
+    try:
+        with interrupt.breaking_in():
+            outcome = objective.run(trial, study.record.settings)
+    except KeyboardInterrupt as error:
+        with suppress(LeaseLostError):
+            study.give_back(trial)
+        if not isinstance(error, Interrupted):  # in a session of Python: no signals were taken over
+            raise
+        return None
+    except BaseException as error:  # noqa: BLE001 - sys.exit() in an objective ends its trial alone
+        outcome = failure(error)
+    with suppress(LeaseLostError):
+        if interrupt.broke_in:  # and the objective went on all the same: its result is not to be trusted
+            study.give_back(trial)
+            return None
+        return study.tell(trial, outcome)
+    return None
+
+
+def _held_off(trial: Trial, interrupt: Interrupt) -> Callable[..., None]:
+    """Return the trial's write, into which no signal breaks."""
+
+    def write(step: int, metrics: dict[str, float]) -> None:
+        with interrupt.held_off():
+            trial.report(step, **metrics)
+
+    return write
