@@ -15,7 +15,7 @@ from typing import Any
 from tinytune import loading
 from tinytune.errors import ObjectiveError, TinytuneError
 from tinytune.study import Study
-from tinytune.worker import Interrupt, Limits, StopReason, work
+from tinytune.worker import STOP_SIGNALS, Interrupt, Limits, StopReason, work
 
 EXIT_ERROR = 1
 EXIT_CODES = {StopReason.DONE: 0, StopReason.TIMEOUT: 0, StopReason.FAILURES: 70}
@@ -26,6 +26,7 @@ def main() -> int:
     order: dict[str, Any] = json.loads(sys.argv[1])
     interrupt = Interrupt()
     interrupt.install()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)  # the supervisor blocked them
     parent = socket.socket(fileno=order["socket"])
     threading.Thread(target=_follow, args=(parent,), daemon=True).start()
     try:
@@ -35,13 +36,16 @@ def main() -> int:
             raise
         parent.sendall(str(error).encode())
         return EXIT_ERROR
+    except KeyboardInterrupt:  # while the objective was being loaded
+        reason = StopReason.INTERRUPTED
     if reason is StopReason.INTERRUPTED:
         return 128 + (interrupt.signal or signal.SIGINT)
     return EXIT_CODES[reason]
 
 
 def _work(order: dict[str, Any], interrupt: Interrupt) -> StopReason:
-    objective = loading.load(order["target"])
+    with interrupt.breaking_in():
+        objective = loading.load(order["target"])
     source = loading.source(objective)
     if order["source"] != (source and source.hash):
         raise ObjectiveError(

@@ -32,7 +32,9 @@ class Trial:
         self._write = write
 
     def report(self, step: int, **metrics: float) -> None:
-        """Record intermediate numbers at a step, for example an epoch; a later report of a step counts.
+        """Record intermediate numbers at a step, for example an epoch.
+
+        A step that is reported again counts with its last value.
 
         Outside of a study it does nothing. ObjectiveError where something is not a number.
         """

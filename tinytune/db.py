@@ -1,4 +1,4 @@
-"""Connections to a study's file: the only PRAGMAs, and the only place that catches sqlite3's errors."""
+"""Connections to a study's file: the only PRAGMAs, and where sqlite3's errors are caught."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from tinytune.schema import APPLICATION_ID, SCHEMA_VERSION, migrate, schema_sql
 BUSY_SECONDS = 60.0  # how long to wait for other processes' transactions before giving up
 CHECKPOINT_SECONDS = 1.0  # at most so often is the journal folded into the file
 NETWORK_FILE_SYSTEMS = frozenset(
-    "nfs nfs4 cifs smb2 smb3 smbfs 9p afs ceph glusterfs lustre beegfs gpfs fuse.sshfs".split()
+    {"nfs", "nfs4", "cifs", "smb2", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs"}
+    | {"lustre", "beegfs", "gpfs", "fuse.sshfs"}
 )
 _BUSY, _LOCKED = 5, 6  # SQLITE_BUSY, SQLITE_LOCKED
 
@@ -84,14 +85,21 @@ class Database:
         defect of SQLite before 3.51.3 cannot arise. When others are writing it does nothing, and
         the next finished trial tries again.
         """
-        age_seconds = time.time() - self.path.stat().st_mtime
+        try:
+            age_seconds = time.time() - self.path.stat().st_mtime
+        except FileNotFoundError:
+            raise StudyFileError(
+                f"{self.path} was deleted or moved while it was in use: put it back, then resume it"
+            ) from None
         if self._journal == "wal" and not 0 <= age_seconds < CHECKPOINT_SECONDS:
             self.one("PRAGMA wal_checkpoint(FULL)")
 
     def close(self) -> None:
         """Close the connection; whoever leaves last leaves one complete file and no journal."""
+        if self._pid != os.getpid():  # a fork must not touch what it inherited
+            return
         with self._lock:
-            if self._pid == os.getpid() and self._journal == "wal":
+            if self._journal == "wal":
                 with suppress(sqlite3.Error):
                     self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
                     # Refused at once while anybody else has the file open. At rest the study is
@@ -116,7 +124,7 @@ class Database:
             self._synchronous = level
 
     def _execute(self, sql: str, arguments: Arguments = ()) -> sqlite3.Cursor:
-        return self._connection.execute(sql, arguments)  # type: ignore[arg-type]
+        return self._connection.execute(sql, arguments)
 
     def _attempt(self, run: Callable[[], T]) -> T:
         """Run one statement; wait while another process holds the lock, and translate errors.
@@ -178,7 +186,7 @@ def create(path: Path, statements: Sequence[tuple[str, Arguments]]) -> bool:
         memory.execute(f"PRAGMA application_id={APPLICATION_ID}")
         memory.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
         for sql, arguments in statements:
-            memory.execute(sql, arguments)  # type: ignore[arg-type]
+            memory.execute(sql, arguments)
         content = memory.serialize()
     finally:
         memory.close()
@@ -334,8 +342,8 @@ _REASONS = {
     sqlite3.SQLITE_BUSY: f"has been locked by another program for {BUSY_SECONDS:.0f} s: "
     "close what holds it, then resume",
     sqlite3.SQLITE_READONLY: "is read-only here: make the file and its directory writable",
-    sqlite3.SQLITE_FULL: "cannot be written, the disk is full: make room, then `tinytune resume` it",
-    sqlite3.SQLITE_CANTOPEN: "cannot be opened: check the permissions of the file and its directory",
+    sqlite3.SQLITE_FULL: "cannot be written, the disk is full: make room, then resume it",
+    sqlite3.SQLITE_CANTOPEN: "cannot be opened: check the permissions of file and directory",
     sqlite3.SQLITE_CORRUPT: "is damaged: restore it from a copy",
     sqlite3.SQLITE_NOTADB: "is not a tinytune study: name another path",
     sqlite3.SQLITE_PERM: "may not be opened: check its permissions",

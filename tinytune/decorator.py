@@ -63,7 +63,7 @@ class TunableObjective(Objective):
         session.start(path, self, None, wishes, has_timeout=how.timeout_seconds is not None)
         live = Live(path, self.goals[0], quiet=quiet)
         with live:
-            ending = session.run(path, self, target, how, live.observe)
+            ending = session.run(path, self, target, how, live)
         if ending.reason is StopReason.FAILURES:
             raise ObjectiveError(session.failure_text(path, max_failures))
         if ending.reason is StopReason.INTERRUPTED:

@@ -51,7 +51,11 @@ class Float:
         return (
             _range_problem("Float", self.low, self.high)
             or _log_problem("Float", self.low, self.high, log=self.log, step=self.step)
-            or (None if self.step is None else _step_problem("Float", self.low, self.high, self.step))
+            or (
+                None
+                if self.step is None
+                else _step_problem("Float", self.low, self.high, self.step)
+            )
         )
 
     @property
@@ -78,7 +82,9 @@ class Float:
         """Return where in the unit interval a value of this range lies."""
         x = _number(value)
         if self.step is not None and self.size is not None:
-            return _centre(round((as_written(x) - as_written(self.low)) / as_written(self.step)), self.size)
+            return _centre(
+                round((as_written(x) - as_written(self.low)) / as_written(self.step)), self.size
+            )
         if self.log:
             return portable.fraction_log(self.low, self.high, x)
         return (x - self.low) / (self.high - self.low)
@@ -221,7 +227,10 @@ class Choice:
                 "give one weight for each option"
             )
         if not all(w > 0 and math.isfinite(w) for w in self.weights):
-            return f"weights {list(self.weights)} must all be above 0: leave out what must not be drawn"
+            return (
+                f"weights {list(self.weights)} must all be above 0: "
+                "leave out what must not be drawn"
+            )
         return None
 
     @property
@@ -427,14 +436,18 @@ def _range_problem(kind: str, low: float, high: float) -> str | None:
     if not (math.isfinite(low) and math.isfinite(high) and math.isfinite(high - low)):
         return f"{low} to {high} is not a finite range: give finite bounds"
     if low >= high:
-        remedy = f"write {kind}({high}, {low})" if low > high else "a fixed value needs no annotation"
+        remedy = (
+            f"write {kind}({high}, {low})" if low > high else "a fixed value needs no annotation"
+        )
         return f"low {low} is not below high {high}: {remedy}"
     if kind == "Int" and max(abs(low), abs(high)) > 2**53:
         return f"{low} to {high} is too large: whole numbers go up to 2**53"
     return None
 
 
-def _log_problem(kind: str, low: float, high: float, *, log: bool, step: float | None) -> str | None:
+def _log_problem(
+    kind: str, low: float, high: float, *, log: bool, step: float | None
+) -> str | None:
     if not log:
         return None
     if step is not None:
@@ -459,7 +472,11 @@ def _step_problem(kind: str, low: float, high: float, step: float) -> str | None
 
 def _normal_problem(kind: str, normal: Normal, low_limit: float) -> str | None:
     for bound in (normal.mean, normal.sd, normal.low or 1, normal.high or 1):
-        if isinstance(bound, bool) or not isinstance(bound, (int, float)) or not math.isfinite(bound):
+        if (
+            isinstance(bound, bool)
+            or not isinstance(bound, (int, float))
+            or not math.isfinite(bound)
+        ):
             return f"{bound!r} is not a finite number: write {kind}(mean, sd)"
     if normal.sd <= 0:
         return f"sd {normal.sd} must be above 0"
@@ -476,4 +493,6 @@ def _normal_problem(kind: str, normal: Normal, low_limit: float) -> str | None:
 
 def _compact(entry: Json) -> Json:
     """Leave out what has its default value."""
-    return {name: value for name, value in entry.items() if value is not None and value is not False}
+    return {
+        name: value for name, value in entry.items() if value is not None and value is not False
+    }

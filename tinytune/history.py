@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from tinytune.distributions import Value
 from tinytune.space import Params, Space
 
 State: TypeAlias = Literal["waiting", "running", "complete", "stopped", "failed"]
@@ -168,5 +167,3 @@ class Progress:
     def ended(self) -> int:
         """The number of trials that ended, one way or another."""
         return sum(self.counts[state] for state in ("complete", "stopped", "failed"))
-
-

@@ -16,7 +16,7 @@ from pathlib import Path
 from tinytune import process
 from tinytune.errors import TinytuneError
 from tinytune.process import Identity
-from tinytune.store import Store
+from tinytune.store.writer import Store
 
 LEASE_SECONDS = 60.0
 BEAT_SECONDS = LEASE_SECONDS / 4
@@ -41,7 +41,9 @@ class Watch:
 
     def dead(self, workers: Mapping[int, tuple[int, Identity]]) -> list[int]:
         """Return which of these workers (id -> beat, process) are dead."""
-        return [worker for worker, (beat, who) in workers.items() if self._is_dead(worker, beat, who)]
+        return [
+            worker for worker, (beat, who) in workers.items() if self._is_dead(worker, beat, who)
+        ]
 
     def _is_dead(self, worker: int, beat: int, who: Identity) -> bool:
         gone = process.is_dead(who)
@@ -66,12 +68,8 @@ class Heart(threading.Thread):
     def run(self) -> None:
         """Beat until stopped; a beat that cannot be written is tried again at the next one."""
         while not self._stopped.wait(BEAT_SECONDS):
-            with suppress(TinytuneError):
-                store = Store(self._path)
-                try:
-                    store.beat(self._worker)
-                finally:
-                    store.close()
+            with suppress(TinytuneError), Store(self._path) as store:
+                store.beat(self._worker)
 
     def stop(self) -> None:
         """Stop beating."""

@@ -27,10 +27,7 @@ def load(target: str) -> Objective:
     is no such objective.
     """
     place, function = _split(target)
-    if place.endswith(".py"):
-        module = _file_module(Path(place))
-    else:
-        module = _named_module(place)
+    module = _file_module(Path(place)) if place.endswith(".py") else _named_module(place)
     return _chosen(module, place, function)
 
 
@@ -115,7 +112,7 @@ def _split(target: str) -> tuple[str, str | None]:
     parts = place.split(".")
     if not all(part.isidentifier() for part in parts):
         raise UsageError(
-            f"{target!r} is no objective: write FILE.py, FILE.py:FUNCTION or PACKAGE.MODULE:FUNCTION"
+            f"{target!r} is no objective: write FILE.py, FILE.py:FUNCTION or MODULE:FUNCTION"
         )
     return place, function or None
 
@@ -178,14 +175,14 @@ def _last_line(error: BaseException, name: str) -> str:
 
 
 def _chosen(module: ModuleType, place: str, function: str | None) -> Objective:
-    found = {
-        name: value for name, value in vars(module).items() if isinstance(value, Objective)
-    }
+    found = {name: value for name, value in vars(module).items() if isinstance(value, Objective)}
     if function is not None:
         value = found.get(function)
         if value is None:
-            hint = "decorate it with @tinytune.trial" if hasattr(module, function) else (
-                f"it has {', '.join(found)}" if found else "it has none"
+            hint = (
+                "decorate it with @tinytune.trial"
+                if hasattr(module, function)
+                else (f"it has {', '.join(found)}" if found else "it has none")
             )
             raise ObjectiveError(f"{place} has no objective {function!r}: {hint}")
         return value

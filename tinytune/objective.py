@@ -60,6 +60,7 @@ class Objective:
         return self.function.__qualname__
 
     def __call__(self, *args: object, **kwargs: object) -> object:
+        """Call the function; outside of a study a trial parameter gets one that records nothing."""
         if self._trial_name is not None and self._trial_name not in kwargs:
             bound = self._signature.bind_partial(*args, **kwargs)
             if self._trial_name not in bound.arguments:
@@ -119,9 +120,7 @@ def outcome(returned: object, goals: Sequence[Goal]) -> Outcome:
     for goal in goals:
         if goal.name not in numbers:
             found = ", ".join(map(str, values)) or "nothing"
-            return Outcome(
-                "failed", error=f"the objective returned no {goal.name!r}, only {found}"
-            )
+            return Outcome("failed", error=f"the objective returned no {goal.name!r}, only {found}")
     return Outcome("complete", numbers[goals[0].name], numbers)
 
 
@@ -156,7 +155,9 @@ def failure(error: BaseException) -> Outcome:
     except Exception:  # noqa: BLE001 - as above
         lines = "".join(traceback.format_tb(error.__traceback__))
     return Outcome(
-        "failed", error=_printable(message)[:LONGEST_ERROR], traceback=_printable(lines)[-LONGEST_TRACEBACK:]
+        "failed",
+        error=_printable(message)[:LONGEST_ERROR],
+        traceback=_printable(lines)[-LONGEST_TRACEBACK:],
     )
 
 
@@ -191,7 +192,9 @@ def _annotated(hints: Mapping[str, object]) -> dict[str, Distribution]:
 
 
 def _trial_name(
-    signature: inspect.Signature, hints: Mapping[str, object], distributions: Mapping[str, Distribution]
+    signature: inspect.Signature,
+    hints: Mapping[str, object],
+    distributions: Mapping[str, Distribution],
 ) -> str | None:
     """Return the name of the parameter that gets the running trial."""
     for name in signature.parameters:
@@ -262,5 +265,3 @@ def _is_json(value: object) -> bool:
         return bool(json.loads(json.dumps(value, allow_nan=False)) == value)
     except (TypeError, ValueError):
         return False
-
-

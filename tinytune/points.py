@@ -72,7 +72,7 @@ class Points:
 
     @cached_property
     def _watched(self) -> tuple[tuple[str, ...], ...]:
-        """For each position, the earlier parameters whose values decide what comes from there on."""
+        """For each position, the earlier parameters that conditions from there on look at."""
         watched: list[tuple[str, ...]] = []
         for position in range(len(self._parameters) + 1):
             earlier = {parameter.name for parameter in self._parameters[:position]}

@@ -8,17 +8,25 @@ little beside a trial.
 from __future__ import annotations
 
 import math
-from decimal import Context, Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 from functools import lru_cache
 
+
+def _context(digits: int) -> Context:
+    """Return a context of our own: the objective may change the thread's, and the default one."""
+    return Context(digits, ROUND_HALF_EVEN, -999_999, 999_999, 1, 0, [], [InvalidOperation])
+
+
 # 30 digits: the result, rounded again to a float, is wrong in about one case in 10^13.
-_CONTEXT = Context(prec=30)
+_CONTEXT = _context(30)
 _SQRT_HALF = Decimal("0.7071067811865475244008443621048490392848359376885")
+_NEGLIGIBLE = Decimal("1e-45")
 _SQRT_PI = Decimal("1.7724538509055160272981674833411451827975494561224")
 
 
 def as_written(x: float) -> Decimal:
     """Return the decimal number that a person would write for x: 0.1 is a tenth."""
+    # Decimal(0.5) is an error where the thread's decimal context traps floats; a text never is.
     return Decimal(repr(float(x))) if isinstance(x, float) else Decimal(x)
 
 
@@ -35,13 +43,18 @@ def log(x: float) -> float:
 
 def exp(x: float) -> float:
     """Return e to the power of x; infinite where that is too large for a float."""
-    return float(_CONTEXT.exp(Decimal(x)))
+    return float(_CONTEXT.exp(_exact(x)))
+
+
+def ratio(part: int, whole: int) -> Decimal:
+    """Return part / whole, to 30 digits."""
+    return _CONTEXT.divide(Decimal(part), Decimal(whole))
 
 
 def interpolate(low: float, high: float, u: float | Decimal) -> float:
     """Return low + u (high - low) in decimal arithmetic, for 0 <= u <= 1."""
     start, end = as_written(low), as_written(high)
-    return float(_CONTEXT.fma(Decimal(u), _CONTEXT.subtract(end, start), start))
+    return float(_CONTEXT.fma(_exact(u), _CONTEXT.subtract(end, start), start))
 
 
 def interpolate_log(low: float, high: float, u: float | Decimal) -> float:
@@ -50,8 +63,8 @@ def interpolate_log(low: float, high: float, u: float | Decimal) -> float:
     Powers of ten come out exactly: from 1e-5 to 1 at u = 0.2 (a Decimal) it is 1e-4.
     """
     start, end = log_decimal(low), log_decimal(high)
-    exponent = _CONTEXT.fma(Decimal(u), _CONTEXT.subtract(end, start), start)
-    return min(max(float(_CONTEXT.exp(exponent)), low), high)
+    exponent = _CONTEXT.fma(_exact(u), _CONTEXT.subtract(end, start), start)
+    return min(max(float(_CONTEXT.exp(exponent)), float(low)), float(high))
 
 
 def fraction_log(low: float, high: float, x: float) -> float:
@@ -59,6 +72,11 @@ def fraction_log(low: float, high: float, x: float) -> float:
     start, end = log_decimal(low), log_decimal(high)
     part = _CONTEXT.subtract(log_decimal(x), start)
     return float(_CONTEXT.divide(part, _CONTEXT.subtract(end, start)))
+
+
+def _exact(x: float | Decimal) -> Decimal:
+    """Return x as a decimal number, to the last bit."""
+    return Decimal.from_float(x) if isinstance(x, (int, float)) else x
 
 
 @lru_cache(maxsize=1024)
@@ -75,12 +93,12 @@ def normal_cdf(z: float) -> float:
 
 def _lower_tail_series(z: float) -> Decimal:
     """1/2 - phi(z) (z + z^3/3 + z^5/15 + …); Abramowitz and Stegun 26.2.11."""
-    context = Context(prec=45)  # the difference loses up to 5 digits
-    x = Decimal(-z)
+    context = _context(45)  # the difference loses up to 5 digits
+    x = _exact(-z)
     square = context.multiply(x, x)
     term = total = x
     n = 1
-    while term > total.scaleb(-45):
+    while term > context.multiply(total, _NEGLIGIBLE):
         n += 2
         term = context.divide(context.multiply(term, square), Decimal(n))
         total = context.add(total, term)
@@ -89,8 +107,8 @@ def _lower_tail_series(z: float) -> Decimal:
 
 def _lower_tail_fraction(z: float) -> Decimal:
     """phi(x) / (x + 1/(x + 2/(x + 3/(x + …)))) for x = -z; Abramowitz and Stegun 26.2.14."""
-    context = Context(prec=40)
-    x = Decimal(-z)
+    context = _context(40)
+    x = _exact(-z)
     fraction = x
     for n in range(400, 0, -1):
         fraction = context.add(x, context.divide(Decimal(n), fraction))

@@ -59,7 +59,7 @@ def _here() -> tuple[str, str, str]:
 
 
 def birth(pid: int) -> str | None:
-    """Return a process's start time, None if there is no such process or it only waits to be reaped."""
+    """Return a process's start time, None if there is none or it only waits to be reaped."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
     except FileNotFoundError:

@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
 from tinytune import draw, loading, search, study
 from tinytune.errors import StudyMismatchError, UsageError
 from tinytune.history import Source, StudyRecord
 from tinytune.objective import Objective
 from tinytune.search import SearchOptions
-from tinytune.store import Reader, Store
+from tinytune.store.reader import Reader
+from tinytune.store.writer import Store
 from tinytune.supervisor import Ending, Order, Supervisor
 from tinytune.worker import Interrupt, Limits, work
 
 DEFAULT_TRIALS = 100
 DEFAULT_SEARCH = "random"
 
-Observer = Callable[[Reader], None]
+
+class Live(Protocol):
+    """What shows a session's progress."""
+
+    def observe(self, reader: Reader) -> None:
+        """Show the state of things, if it is time to."""
+
+    def note(self, text: str) -> None:
+        """Show a line."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +74,7 @@ def start(
         raise UsageError(f"trials must be at least 1, not {wishes.trials}")
     found = _found(path)
     wanted = _wanted(path, objective, target, wishes, found)
-    if found is None and wanted.budget is None and not has_timeout:
+    if found is None and _is_endless(wanted) and not has_timeout:
         wanted = replace(wanted, budget=DEFAULT_TRIALS)
     wanted = study.with_budget(wanted)
     return study.start(path, wanted, loading.source(objective))
@@ -77,12 +87,13 @@ def extend(path: Path, trials: str | None) -> None:
     record = _found(path)
     digits = trials.removeprefix("+")
     if record is None or not digits.isdecimal():
-        raise UsageError(f"{trials!r} is no number of trials: write 60 for 60 in all, or +20 for 20 more")
+        raise UsageError(
+            f"{trials!r} is no number of trials: write 60 for 60 in all, or +20 for 20 more"
+        )
     more = int(digits)
     if trials.startswith("+"):
-        reader = Reader(path)
-        more += record.budget if record.budget is not None else reader.next_number()
-        reader.close()
+        with Reader(path) as reader:
+            more += reader.next_number() if record.budget is None else record.budget
     budget = study.with_budget(replace(record, budget=more)).budget
     if budget != record.budget:
         study.set_budget(path, budget)
@@ -94,12 +105,9 @@ def changed_source(path: Path, objective: Objective, *, accept: bool) -> str | N
     With `accept` the new text becomes the accepted one, and the old one is kept beside it.
     """
     now = loading.source(objective)
-    reader = Reader(path)
-    try:
+    with Reader(path) as reader:
         digest = reader.study().source_hash
         before = None if digest is None else reader.source(digest)
-    finally:
-        reader.close()
     if now is None or before is None or before.hash == now.hash:
         return None
     if accept:
@@ -121,47 +129,46 @@ def check_space(path: Path, objective: Objective) -> None:
         )
 
 
-def run(
-    path: Path, objective: Objective, target: str | None, how: Work, observe: Observer
-) -> Ending:
+def run(path: Path, objective: Objective, target: str | None, how: Work, live: Live) -> Ending:
     """Work on a study until it is over or a limit is reached.
 
     With a target the workers are processes of their own, which may die; without one the single
     worker is this process.
     """
     record = _found(path)
-    if record is not None and record.budget is None and how.timeout_seconds is None:
-        size = study.with_budget(record).budget
-        if size is None and search.from_spec(record.search).name == DEFAULT_SEARCH:
-            raise UsageError(f"{path} has no limit: say --trials N or --timeout 2h")
+    if record is not None and _is_endless(record) and how.timeout_seconds is None:
+        raise UsageError(f"{path} has no limit: say --trials N or --timeout 2h")
     deadline = None if how.timeout_seconds is None else time.monotonic() + how.timeout_seconds
     store = Store(path)
     try:
         since = store.tick()
         if target is None:
-            return _run_here(path, objective, Limits(deadline, how.max_failures, since), observe)
+            return _run_here(path, objective, Limits(deadline, how.max_failures, since), live)
         source = loading.source(objective)
         order = Order(
-            path, target, source and source.hash, deadline, how.max_failures, since, how.debug
+            path,
+            target,
+            source.hash if source else None,
+            deadline,
+            how.max_failures,
+            since,
+            how.debug,
         )
-        return Supervisor(order, store, lambda: observe(store)).run(how.workers)
+        return Supervisor(order, store, lambda: live.observe(store), live.note).run(how.workers)
     finally:
         store.close()
 
 
-def _run_here(path: Path, objective: Objective, limits: Limits, observe: Observer) -> Ending:
+def _run_here(path: Path, objective: Objective, limits: Limits, live: Live) -> Ending:
     with study.Study(path, loading.source(objective)) as opened:
-        reason = work(opened, objective, limits, Interrupt(), lambda: observe(opened.reader))
+        reason = work(opened, objective, limits, Interrupt(), lambda: live.observe(opened.reader))
     return Ending(reason)
 
 
 def failure_text(path: Path, max_failures: int) -> str:
     """Return the last failed trial's traceback, for a run that stopped because of failures."""
-    reader = Reader(path)
-    try:
+    with Reader(path) as reader:
         last = reader.last_failed()
-    finally:
-        reader.close()
     if last is None:
         return ""
     return (
@@ -175,11 +182,8 @@ def _found(path: Path) -> StudyRecord | None:
     """Return what the file holds, None if there is no file."""
     if not path.exists():
         return None
-    reader = Reader(path)
-    try:
+    with Reader(path) as reader:
         return reader.study()
-    finally:
-        reader.close()
 
 
 def _wanted(
@@ -196,6 +200,9 @@ def _wanted(
         seed = 0 if found is None else found.seed
     if use_defaults is None:
         use_defaults = True if found is None else found.use_defaults
+    budget = wishes.trials
+    if budget is None and found is not None:
+        budget = found.budget
     return StudyRecord(
         space=objective.space,
         search=spec,
@@ -203,16 +210,15 @@ def _wanted(
         settings=objective.settings_with(wishes.settings),
         seed=seed,
         use_defaults=use_defaults,
-        budget=wishes.trials,
+        budget=budget,
         objective=loading.reference(objective, path, target),
     )
 
 
+def _is_endless(record: StudyRecord) -> bool:
+    return record.budget is None and not search.from_spec(record.search).exhausts
+
+
 def _accept(path: Path, source: Source) -> None:
-    store = Store(path)
-    try:
+    with Store(path) as store:
         store.accept_source(source)
-    finally:
-        store.close()
-
-

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TypeAlias
 
 from tinytune import draw, expression
@@ -140,9 +140,7 @@ class Space:
     def sample(self, seed: int, number: int, purpose: str) -> Params:
         """Return a random configuration that meets the constraints; pure in its arguments."""
         for attempt in range(_DRAWS):
-            params = self.from_units(
-                lambda name, attempt=attempt: draw.uniform(seed, number, purpose, name, attempt)
-            )
+            params = self.from_units(partial(_drawn, seed, number, purpose, attempt))
             if self.allows(params):
                 return params
         raise SpaceError(
@@ -282,9 +280,10 @@ def _check_conditions(parameters: tuple[Parameter, ...]) -> None:
         for condition in parameter.conditions:
             other = by_name.get(condition.name)
             if other is None:
+                others = ", ".join(name for name in by_name if name != parameter.name)
                 raise SpaceError(
-                    f"parameter {parameter.name!r} has a condition on {condition.name!r}, which is "
-                    f"not a parameter: use one of {', '.join(n for n in by_name if n != parameter.name)}"
+                    f"parameter {parameter.name!r} has a condition on {condition.name!r}, "
+                    f"which is not a parameter: use one of {others}"
                 )
             for value in condition.values or ():
                 try:
@@ -328,3 +327,7 @@ def _constraint(text: str, distributions: Mapping[str, Distribution]) -> Express
 
 def _is_bool(value: object) -> bool:
     return isinstance(value, bool)
+
+
+def _drawn(seed: int, number: int, purpose: str, attempt: int, name: str) -> float:
+    return draw.uniform(seed, number, purpose, name, attempt)

@@ -8,14 +8,26 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
-from tinytune import __version__, draw, lease, process, search, store
+from tinytune import __version__, draw, lease, process, search
 from tinytune.context import Trial
 from tinytune.errors import StudyMismatchError, UsageError
-from tinytune.history import Claim, Outcome, Progress, Source, State, StudyRecord, Token, TrialRecord
+from tinytune.history import (
+    Claim,
+    Outcome,
+    Progress,
+    Source,
+    State,
+    StudyRecord,
+    Token,
+    TrialRecord,
+)
 from tinytune.objective import outcome
 from tinytune.search import Search, SearchOptions
 from tinytune.space import Params, Space
+from tinytune.store.reader import Reader
+from tinytune.store.writer import Store, create
 
 
 class Study:
@@ -26,10 +38,10 @@ class Study:
 
     def __init__(self, path: str | Path, source: Source | None = None) -> None:
         self.path = Path(path)
-        self._reader = store.Reader(self.path)
+        self._reader = Reader(self.path)
         self.record: StudyRecord = self._reader.study()
         self._source = source
-        self._store: store.Store | None = None
+        self._store: Store | None = None
         self._heart: lease.Heart | None = None
         self._worker = 0
         self._watch = lease.Watch()
@@ -38,11 +50,14 @@ class Study:
         self._folded = 0  # the search has been told what has a lower tick
         self._held: dict[int, tuple[Token, float]] = {}  # number -> token, start (monotonic)
 
-    def __enter__(self) -> Study:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 
@@ -66,7 +81,7 @@ class Study:
         return self._reader.trials(state)
 
     def curves(self, number: int) -> dict[str, dict[int, float]]:
-        """Return what a trial reported: metric -> step -> value; UsageError without such a trial."""
+        """Return what a trial reported: metric -> step -> value; UsageError if there is none."""
         trial = self._reader.trial(number)
         if trial is None:
             raise UsageError(f"{self.path} has no trial {number}")
@@ -78,7 +93,7 @@ class Study:
         return self._reader.progress(self.record.goals[0])
 
     @property
-    def reader(self) -> store.Reader:
+    def reader(self) -> Reader:
         """All queries on the file."""
         return self._reader
 
@@ -95,7 +110,7 @@ class Study:
         if params is None:
             params, origin = self._suggestion(claim.token.number, claim.asked)
             self._writer.suggest(claim.token, params, origin)
-        else:
+        elif claim.token.attempt > 1:  # they come from the file
             params = self.space.checked(params)
         token = claim.token
         self._held[token.number] = (token, time.monotonic())
@@ -107,20 +122,22 @@ class Study:
         )
 
     def tell(self, trial: Trial, value: object) -> Outcome:
-        """Write a trial's result: a number, a mapping of named numbers, or an Outcome.
+        """Write a trial's result: a number, named numbers, or an Outcome.
 
         What is none of these fails the trial with a reason. LeaseLostError if another worker has
         taken the trial in the meantime; nothing is written then.
         """
         result = value if isinstance(value, Outcome) else outcome(value, self.record.goals)
         if trial.number not in self._held:
-            raise UsageError(f"trial {trial.number} is not running here: ask for it, and tell it once")
+            raise UsageError(
+                f"trial {trial.number} is not running here: ask for it, and tell it once"
+            )
         token, started = self._held.pop(trial.number)
         self._writer.tell(token, result, time.monotonic() - started)
         return result
 
     def give_back(self, trial: Trial) -> None:
-        """Return a trial that was not finished: it runs again later, and nothing counts against it."""
+        """Return an unfinished trial: it runs again later, and nothing counts against it."""
         token, _ = self._held.pop(trial.number)
         self._writer.give_back(token)
 
@@ -138,10 +155,10 @@ class Study:
         self._reader.close()  # the store, if there is one
 
     @property
-    def _writer(self) -> store.Store:
+    def _writer(self) -> Store:
         """The store, with this process entered as a worker."""
         if self._store is None:
-            self._store = store.Store(self.path)
+            self._store = Store(self.path)
             self._reader.close()
             self._reader = self._store
             self._worker = self._store.join(
@@ -212,13 +229,10 @@ def start(path: Path, wanted: StudyRecord, source: Source | None) -> bool:
     A budget that differs is taken over. StudyMismatchError, with the file unchanged, if the file
     holds another study.
     """
-    if not path.exists() and store.create(path, wanted, source, __version__):
+    if not path.exists() and create(path, wanted, source, __version__):
         return True
-    reader = store.Reader(path)
-    try:
+    with Reader(path) as reader:
         found = reader.study()
-    finally:
-        reader.close()
     different = differences(found, wanted)
     if different:
         raise StudyMismatchError(
@@ -232,11 +246,8 @@ def start(path: Path, wanted: StudyRecord, source: Source | None) -> bool:
 
 def set_budget(path: Path, budget: int | None) -> None:
     """Change how many trials a study is to have."""
-    writer = store.Store(path)
-    try:
+    with Store(path) as writer:
         writer.set_budget(budget)
-    finally:
-        writer.close()
 
 
 def differences(found: StudyRecord, wanted: StudyRecord) -> list[str]:
@@ -258,7 +269,8 @@ def _named(
 ) -> list[tuple[str, object, object]]:
     names = [*found, *(name for name in wanted if name not in found)]
     return [
-        (f"{kind} {name!r}", found.get(name, "missing"), wanted.get(name, "missing")) for name in names
+        (f"{kind} {name!r}", found.get(name, "missing"), wanted.get(name, "missing"))
+        for name in names
     ]
 
 

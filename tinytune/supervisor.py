@@ -21,7 +21,7 @@ from types import FrameType
 
 from tinytune import child, process
 from tinytune.errors import TinytuneError
-from tinytune.store import Store
+from tinytune.store.writer import Store
 from tinytune.worker import STOP_SIGNALS, StopReason
 
 LOOK_SECONDS = 0.2  # how often the observer is called
@@ -81,14 +81,16 @@ class Supervisor:
     order: Order
     store: Store
     observe: Callable[[], None]
+    notify: Callable[[str], None]
     _children: dict[int, _Child] = field(default_factory=dict)
     _ended: queue.SimpleQueue[int | None] = field(default_factory=queue.SimpleQueue)
     _signal: int | None = None
     _signals: int = 0
+    _kill_at: float | None = None
     _early_deaths: int = 0
 
     def run(self, workers: int) -> Ending:
-        """Work with so many children until they have ended; TinytuneError is what one of them met."""
+        """Work with so many children until they have ended; TinytuneError is what one met."""
         before = {number: signal.signal(number, self._handle) for number in STOP_SIGNALS}
         try:
             for _ in range(workers):
@@ -103,32 +105,36 @@ class Supervisor:
                 signal.signal(number, handler)
 
     def _watch(self) -> Ending:
-        reason, error = StopReason.DONE, ""
-        stop_at: float | None = None
+        failures, error = False, ""
         while self._children:
             pid = self._next_ended()
             if pid is not None:
                 code, message = self._reap(pid)
                 error = error or message
-                if code == child.EXIT_CODES[StopReason.FAILURES]:
-                    reason = StopReason.FAILURES
-                if error or reason is StopReason.FAILURES:
+                failures = failures or code == child.EXIT_CODES[StopReason.FAILURES]
+                if error or failures:
                     self._stop()
-            if self._signal is not None:
-                self._stop()
-                if stop_at is None:
-                    stop_at = time.monotonic() + GRACE_SECONDS[signal.Signals(self._signal)]
-                if self._signals > 1 or time.monotonic() > stop_at:
-                    self._kill()
+            self._heed_signals()
             self.observe()
         if error:
             raise TinytuneError(error)
         if self._signal is not None:
             return Ending(StopReason.INTERRUPTED, self._signal)
         late = self.order.deadline is not None and time.monotonic() >= self.order.deadline
-        if reason is StopReason.DONE and late and self._is_unfinished():
-            reason = StopReason.TIMEOUT
-        return Ending(reason)
+        if failures:
+            return Ending(StopReason.FAILURES)
+        return Ending(StopReason.TIMEOUT if late and self._is_unfinished() else StopReason.DONE)
+
+    def _heed_signals(self) -> None:
+        """Stop the children after a signal; kill them after a second one, or if they dawdle."""
+        if self._signal is None:
+            return
+        if self._kill_at is None:
+            self._stop()
+            self.notify("giving back the running trials; a second Ctrl-C ends at once")
+            self._kill_at = time.monotonic() + GRACE_SECONDS[signal.Signals(self._signal)]
+        if self._signals > 1 or time.monotonic() > self._kill_at:
+            self._kill()
 
     def _is_unfinished(self) -> bool:
         budget = self.store.study().budget
@@ -136,12 +142,17 @@ class Supervisor:
 
     def _start(self) -> None:
         ours, theirs = socket.socketpair()
-        with theirs:
-            running = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                [sys.executable, "-m", "tinytune.child", self.order.text(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-            )
+        # A signal that comes before the child can take it waits until it can.
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+        try:
+            with theirs:
+                running = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+                    [sys.executable, "-m", "tinytune.child", self.order.text(theirs.fileno())],
+                    pass_fds=[theirs.fileno()],
+                    stdin=subprocess.DEVNULL,
+                )
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
         birth = process.birth(running.pid) or ""
         self._children[running.pid] = _Child(running, ours, birth)
         threading.Thread(target=self._await, args=(running,), daemon=True).start()
@@ -177,7 +188,10 @@ class Supervisor:
         else:
             self._early_deaths += 1
             if self._early_deaths >= MAX_EARLY_DEATHS:
-                return code, f"workers died before they could claim a trial: the last {_ending(code)}"
+                return (
+                    code,
+                    f"workers died before they could claim a trial: the last {_ending(code)}",
+                )
         if not is_stopping:
             self._start()
         return code, message

@@ -122,9 +122,9 @@ def work(
             continue
         outcome = _run(study, objective, trial, interrupt)
         after_trial()
-        if outcome is not None and outcome.state == "failed":
-            if study.reader.failures_since(limits.since_tick) >= limits.max_failures:
-                return StopReason.FAILURES
+        failed = outcome is not None and outcome.state == "failed"
+        if failed and study.reader.failures_since(limits.since_tick) >= limits.max_failures:
+            return StopReason.FAILURES
     return StopReason.INTERRUPTED
 
 
@@ -143,7 +143,9 @@ def _run(study: Study, objective: Objective, trial: Trial, interrupt: Interrupt)
     except BaseException as error:  # noqa: BLE001 - sys.exit() in an objective ends its trial alone
         outcome = failure(error)
     with suppress(LeaseLostError):
-        if interrupt.broke_in:  # and the objective went on all the same: its result is not to be trusted
+        if (
+            interrupt.broke_in
+        ):  # and the objective went on all the same: its result is not to be trusted
             study.give_back(trial)
             return None
         return study.tell(trial, outcome)

@@ -23,16 +23,19 @@ app = typer.Typer(
 )
 
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="The study's file.")]
-Workers = Annotated[int, typer.Option("--workers", "-w", metavar="N", help="Processes to work with.")]
+Workers = Annotated[int, typer.Option("--workers", "-w", metavar="N", help="Worker processes.")]
 Timeout = Annotated[
     str | None,
     typer.Option(metavar="TIME", help="Start no trial after this time: 90s, 10m, 2h, 1h30m."),
 ]
 Accept = Annotated[
-    bool, typer.Option("--accept-changes", help="Record the objective's changed source as accepted.")
+    bool, typer.Option("--accept-changes", help="Accept the objective's changed source.")
 ]
 MaxFailures = Annotated[
     int, typer.Option(metavar="N", help="Stop after so many failed trials in a row.")
+]
+DetailFormat = Annotated[
+    str, typer.Option("--format", metavar="table|json", help="How to write it.")
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
@@ -61,7 +64,9 @@ def run(
             metavar="TARGET", help="FILE.py, FILE.py:FUNCTION or PACKAGE.MODULE:FUNCTION."
         ),
     ],
-    study: Annotated[Path, typer.Option(metavar="PATH", help="The study's file.")] = Path("study.db"),
+    study: Annotated[Path, typer.Option(metavar="PATH", help="The study's file.")] = Path(
+        "study.db"
+    ),
     search: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="random or grid, also with options: NAME(option=value)."),
@@ -80,7 +85,7 @@ def run(
     grid: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME=SPEC", help="Grid points: lr=5 for five of them, momentum=0,0.5,0.9 for these."
+            metavar="NAME=SPEC", help="Grid points: lr=5 for five, momentum=0,0.5,0.9 for these."
         ),
     ] = None,
     grid_order: Annotated[
@@ -170,24 +175,26 @@ def best(
     top: Annotated[int | None, typer.Option(metavar="N", min=1, help="The N best trials.")] = None,
     form: Annotated[
         Format,
-        typer.Option("--format", help="args prints --lr 0.1 …, to paste; json without --top is one object."),
+        typer.Option("--format", help="args prints --lr 0.1 …; json without --top is one object."),
     ] = Format.TABLE,
     debug: Debug = False,
 ) -> None:
     """Show the best trial, or the best few."""
     from tinytune.errors import TinytuneError
     from tinytune.output import formats
-    from tinytune.study import Study
+    from tinytune.store.reader import Reader
 
-    with Study(study) as opened:
-        trials = opened.best_trials(top or 1)
-        if not trials:
-            raise TinytuneError(f"{study} has no complete trial yet: see `tinytune status {study}`")
-        if form == Format.JSON:
-            found = [_full(opened, trial.number) for trial in trials]
-            typer.echo(formats.json_text(found if top else found[0]))
-        else:
-            typer.echo(formats.trials_text(trials, opened.record, form))
+    with Reader(study) as reader:
+        record = reader.study()
+        found = reader.best(record.goals[0], top or 1)
+        metrics = {trial.number: reader.last_metrics_of(trial) for trial in found}
+    if not found:
+        raise TinytuneError(f"{study} has no complete trial yet: see `tinytune status {study}`")
+    if form == Format.JSON and top is None:
+        only = formats.trial_json(found[0], record, metrics[found[0].number])
+        typer.echo(formats.json_text(only))
+    else:
+        typer.echo(formats.trials_text(found, record, form, metrics))
 
 
 @app.command()
@@ -200,87 +207,79 @@ def trials(
     sort: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="Order; -COLUMN for the largest first.")
     ] = None,
-    form: Annotated[ListFormat, typer.Option("--format", help="How to write them.")] = ListFormat.TABLE,
+    form: Annotated[
+        ListFormat, typer.Option("--format", help="How to write them.")
+    ] = ListFormat.TABLE,
     debug: Debug = False,
 ) -> None:
     """List the trials."""
     from tinytune.errors import UsageError
     from tinytune.history import STATES
     from tinytune.output import formats
-    from tinytune.study import Study
+    from tinytune.store.reader import Reader
 
     if state is not None and state not in STATES:
         raise UsageError(f"there is no state {state!r}: use one of {', '.join(STATES)}")
-    with Study(study) as opened:
-        found = opened.trials(state)
-        if sort is not None:
-            column = sort.removeprefix("-")
-            found = formats.sorted_trials(
-                found, opened.record, column, descending=sort.startswith("-")
-            )
-        metrics = opened.reader.last_metrics() if form == ListFormat.JSON else None
-        typer.echo(formats.trials_text(found, opened.record, form, metrics))
+    with Reader(study) as reader:
+        record = reader.study()
+        found = reader.trials(state)
+        metrics = reader.last_metrics() if form == ListFormat.JSON else None
+    if sort is not None:
+        column = sort.removeprefix("-")
+        found = formats.sorted_trials(found, record, column, descending=sort.startswith("-"))
+    typer.echo(formats.trials_text(found, record, form, metrics))
 
 
 @app.command()
 def show(
     study: StudyFile,
     number: Annotated[int, typer.Argument(metavar="NUMBER", help="The trial's number.")],
-    form: Annotated[str, typer.Option("--format", metavar="table|json", help="How to write it.")] = "table",
+    form: DetailFormat = "table",
     debug: Debug = False,
 ) -> None:
     """Show one trial: parameters, attempts, curves, error."""
+    from tinytune.errors import UsageError
     from tinytune.output import details, formats
-    from tinytune.study import Study
+    from tinytune.store.reader import Reader
 
     _check_form(form)
-    with Study(study) as opened:
-        curves = opened.curves(number)
-        trial = opened.reader.trial(number)
-        assert trial is not None  # noqa: S101 - curves() has refused an unknown number
-        known = (trial, opened.record, opened.reader.attempts(number), curves)
-        if form == "json":
-            typer.echo(formats.json_text(details.trial_details_json(*known)))
-        else:
-            typer.echo(details.trial_details(*known))
+    with Reader(study) as reader:
+        record, trial = reader.study(), reader.trial(number)
+        if trial is None:
+            raise UsageError(f"{study} has no trial {number}: see `tinytune trials {study}`")
+        attempts, curves = reader.attempts(number), reader.curves(trial)
+    if form == "json":
+        document = details.trial_details_json(trial, record, attempts, curves)
+        typer.echo(formats.json_text(document))
+    else:
+        typer.echo(details.trial_details(trial, record, attempts, curves))
 
 
 @app.command()
 def status(
     study: StudyFile,
     watch: Annotated[bool, typer.Option("--watch", help="Show it again every second.")] = False,
-    form: Annotated[str, typer.Option("--format", metavar="table|json", help="How to write it.")] = "table",
+    form: DetailFormat = "table",
     debug: Debug = False,
 ) -> None:
     """Show how a study stands: what it tunes, how far it is, who works on it."""
     from tinytune.output import details, formats
-    from tinytune.study import Study
+    from tinytune.store.reader import Reader
 
     _check_form(form)
     while True:
-        with Study(study) as opened:
+        with Reader(study) as reader:
+            record = reader.study()
+            progress = reader.progress(record.goals[0])
             if form == "json":
-                text = formats.json_text(details.status_json(opened.reader, opened.record))
+                text = formats.json_text(details.status_json(reader, record))
             else:
-                text = details.status_text(opened.reader, opened.record)
-            counts = opened.progress
+                text = details.status_text(reader, record)
         clear = "\x1b[H\x1b[2J" if watch and sys.stdout.isatty() else ""
         typer.echo(f"{clear}{text}")
-        if not watch or (counts.budget is not None and counts.ended >= counts.budget):
+        if not watch or (progress.budget is not None and progress.ended >= progress.budget):
             return
         time.sleep(1)
-
-
-def _full(opened: object, number: int) -> dict[str, object]:
-    from tinytune.output.formats import trial_json
-    from tinytune.study import Study
-
-    assert isinstance(opened, Study)  # noqa: S101 - for mypy
-    trial = opened.reader.trial(number)
-    assert trial is not None  # noqa: S101 - it was just read
-    curves = opened.reader.curves(trial)
-    last = {name: curve[max(curve)] for name, curve in curves.items()}
-    return trial_json(trial, opened.record, last)
 
 
 def _check_form(form: str) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import typer
 
-from tinytune import session, study
+from tinytune import search, session, study
+from tinytune.history import StudyRecord
 from tinytune.objective import Objective
 from tinytune.output.details import best_text, curve_text
 from tinytune.output.progress import Live, duration, seconds_of
@@ -36,7 +37,7 @@ def work(
         typer.echo(_beginning(path, is_new=is_new), err=True)
     live = Live(path, objective.goals[0], quiet=quiet)
     with live:
-        ending = session.run(path, objective, target, limits, live.observe)
+        ending = session.run(path, objective, target, limits, live)
     if not quiet:
         typer.echo(_summary(path, ending, live.seconds), err=True)
     if ending.reason is StopReason.FAILURES:
@@ -51,7 +52,8 @@ def _warn_of_changes(path: Path, objective: Objective, *, accept: bool) -> None:
         return
     advice = "accepted from now on" if accept else "accept it with --accept-changes, or undo it"
     typer.echo(
-        f"tinytune: the objective's source has changed since {path} was made ({advice}):\n{changed}",
+        f"tinytune: the objective's source has changed since {path} was made "
+        f"({advice}):\n{changed}",
         err=True,
     )
 
@@ -63,17 +65,17 @@ def _beginning(path: Path, *, is_new: bool) -> str:
     done = "" if is_new else f", {progress.ended} ended before"
     verb = "new study" if is_new else "continuing"
     text = f"{path}: {verb}, {record.search.name} search, seed {record.seed}, {budget}{done}"
-    first = record.space.defaults
-    if is_new and record.use_defaults and first is not None and record.search.name == "grid":
-        text += _note_on_defaults(record, first)
+    if is_new and _leaves_out_the_defaults(record):
+        text += "; the defaults are not on the grid"
     return text
 
 
-def _note_on_defaults(record: study.StudyRecord, first: dict[str, object]) -> str:
-    from tinytune import search
-
+def _leaves_out_the_defaults(record: StudyRecord) -> bool:
+    first = record.space.defaults
+    if not record.use_defaults or first is None or record.search.name != "grid":
+        return False
     working = search.from_spec(record.search).start(record.space, record.seed, first)
-    return "" if working.suggest(0, ()) == first else "; the defaults are not on the grid"
+    return working.suggest(0, ()) != first
 
 
 def _summary(path: Path, ending: Ending, seconds: float) -> str:

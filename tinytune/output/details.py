@@ -10,7 +10,7 @@ from tinytune import draw
 from tinytune.history import STATES, AttemptRecord, Goal, StudyRecord, TrialRecord
 from tinytune.output.formats import clean, iso_time, number_text, table, trial_json
 from tinytune.output.progress import best_so_far, duration, sparkline
-from tinytune.store import Reader
+from tinytune.store.reader import Reader
 
 Curves = Mapping[str, Mapping[int, float]]
 
@@ -44,7 +44,8 @@ def trial_details(
             (a.attempt, a.worker, iso_time(a.started), duration(a.ended - a.started), a.ending)
             for a in attempts
         ]
-        parts.append("earlier attempts\n" + table(("attempt", "worker", "started", "after", "ending"), rows))
+        header = ("attempt", "worker", "started", "after", "ending")
+        parts.append("earlier attempts\n" + table(header, rows))
     if curves:
         parts.append("curves\n" + _curve_table(curves))
     if trial.traceback:
@@ -110,7 +111,10 @@ def status_text(reader: Reader, study: StudyRecord) -> str:
         ("study", reader.path),
         ("objective", f"{study.objective.function}: {goal.direction} {goal.name}"),
         ("search", f"{study.search.name}{f'({options})' if options else ''}, seed {study.seed}"),
-        ("settings", ", ".join(f"{name}={value}" for name, value in study.settings.items()) or "none"),
+        (
+            "settings",
+            ", ".join(f"{name}={value}" for name, value in study.settings.items()) or "none",
+        ),
         ("trials", f"{progress.ended} {budget} ended ({counts or 'none yet'})"),
     ]
     if progress.best is not None:
@@ -128,7 +132,9 @@ def status_text(reader: Reader, study: StudyRecord) -> str:
 
 def best_text(best: TrialRecord, goal: Goal) -> str:
     """Return a trial in a line: its value and its parameters."""
-    params = ", ".join(f"{name}={number_text(value)}" for name, value in (best.params or {}).items())
+    params = ", ".join(
+        f"{name}={number_text(value)}" for name, value in (best.params or {}).items()
+    )
     return f"{goal.name} {number_text(best.value)} in trial {best.number}: {params}"
 
 

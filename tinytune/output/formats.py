@@ -142,7 +142,11 @@ def iso_time(seconds: float | None) -> str | None:
     """Return a Unix time as ISO 8601 in UTC, to the millisecond."""
     if seconds is None:
         return None
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return (
+        datetime.fromtimestamp(seconds, UTC)
+        .isoformat(timespec="milliseconds")
+        .replace("+00:00", "Z")
+    )
 
 
 def clean(text: str) -> str:
@@ -169,10 +173,16 @@ def _columns(
     header = ["number", "state", goal if goal not in names else "value", *names, "seconds"]
     if failed:
         header.append("error")
-    rows = []
+    rows: list[list[object]] = []
     for trial in trials:
         params = trial.params or {}
-        row = [trial.number, trial.state, trial.value, *(params.get(n) for n in names), trial.seconds]
+        row: list[object] = [
+            trial.number,
+            trial.state,
+            trial.value,
+            *(params.get(n) for n in names),
+            trial.seconds,
+        ]
         rows.append([*row, trial.error] if failed else row)
     return header, rows
 

@@ -9,10 +9,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from tinytune.errors import UsageError
 from tinytune.history import Goal, Progress
-from tinytune.store import Reader
+from tinytune.store.reader import Reader
 
 LINE_SECONDS = 30.0  # how often a line is printed where there is no terminal
 _UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1, "": 1}
@@ -20,7 +21,7 @@ _BARS = "▁▂▃▄▅▆▇█"
 
 
 class Live:
-    """Shows how far a study is: one line that changes on a terminal, a line now and then elsewhere."""
+    """Shows how far a study is: a line that changes on a terminal, one now and then elsewhere."""
 
     def __init__(self, path: Path, goal: Goal, *, quiet: bool) -> None:
         self._path, self._goal, self._quiet = path, goal, quiet
@@ -29,11 +30,14 @@ class Live:
         self._at_start: int | None = None
         self._due = self._began + (0 if self._terminal else LINE_SECONDS)
 
-    def __enter__(self) -> Live:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         if self._terminal and not self._quiet:
             sys.stderr.write("\r\x1b[K")
@@ -43,6 +47,13 @@ class Live:
     def seconds(self) -> float:
         """How long the session has lasted."""
         return time.monotonic() - self._began
+
+    def note(self, text: str) -> None:
+        """Show a line above the live one."""
+        if not self._quiet:
+            sys.stderr.write("\r\x1b[K" if self._terminal else "")
+            sys.stderr.write(f"{text}\n")
+            sys.stderr.flush()
 
     def observe(self, reader: Reader) -> None:
         """Show the state of things, if it is time to."""

@@ -40,6 +40,8 @@ class SearchOptions(Protocol):
     """Changes whenever the same study would get other numbers."""
     learns: ClassVar[bool]
     """Whether suggestions depend on results."""
+    exhausts: ClassVar[bool]
+    """Whether it means to try everything, so that it needs no budget to end."""
 
     def start(self, space: Space, seed: int, first: Params | None) -> Search:
         """Return the search at work; `first`, if it can be suggested, is trial 0."""
@@ -76,7 +78,7 @@ def from_spec(stored: SearchSpec) -> SearchOptions:
     if options.version != stored.version:
         raise UsageError(
             f"the study was made with version {stored.version} of the search {stored.name!r} and "
-            f"this tinytune has version {options.version}: continue it with the tinytune that made it"
+            f"this tinytune has version {options.version}: use the tinytune that made it"
         )
     return options
 

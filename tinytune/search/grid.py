@@ -35,6 +35,7 @@ class Grid:
     name: ClassVar[str] = "grid"
     version: ClassVar[int] = 1
     learns: ClassVar[bool] = False
+    exhausts: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.order not in ORDERS:
@@ -90,8 +91,10 @@ def _values(
 def _own_values(name: str, distribution: Distribution) -> Sequence[Value]:
     size = distribution.size
     if size is None or (isinstance(distribution, Int) and distribution.log):
-        example = "0.5,1" if not isinstance(distribution, (Float, Int)) else (
-            f"{distribution.low},{distribution.high}"
+        example = (
+            "0.5,1"
+            if not isinstance(distribution, (Float, Int))
+            else (f"{distribution.low},{distribution.high}")
         )
         raise UsageError(
             f"grid: parameter {name!r} has no values of its own: say how many with "
@@ -115,9 +118,11 @@ def _even_stride(points: Points) -> int:
     middle = max(1, int(size * _GOLDEN) if size < 2**50 else size * 6180339887498949 // 10**16)
     candidates = []
     for distance in range(size):
-        for stride in {middle + distance, middle - distance}:
-            if 0 < stride < size and math.gcd(stride, size) == 1:
-                candidates.append(stride)
+        candidates += [
+            stride
+            for stride in {middle + distance, middle - distance}
+            if 0 < stride < size and math.gcd(stride, size) == 1
+        ]
         if len(candidates) >= _CANDIDATES:
             break
     return min(sorted(candidates), key=lambda stride: _unevenness(points, stride))

@@ -27,6 +27,7 @@ class Random:
     name: ClassVar[str] = "random"
     version: ClassVar[int] = 1
     learns: ClassVar[bool] = False
+    exhausts: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.without_replacement, bool):

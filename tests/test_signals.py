@@ -1,0 +1,162 @@
+"""Interrupts and deaths: what was running runs again, and nothing else happens twice."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.shell import ROOT, await_true, children, kill_all, results, start, tinytune
+from tinytune.study import Study
+
+TOY = ROOT / "tests" / "toys" / "toy.py"
+
+
+@pytest.fixture
+def study(tmp_path):
+    return tmp_path / "study.db"
+
+
+def run_gated(study, trials=6, workers=2):
+    """Start a run whose trials wait at the gate; return the process and the gate."""
+    gate, log = study.parent / "gate", study.parent / "log"
+    process = start(
+        "run", TOY, "--study", study, "--trials", trials, "--workers", workers,
+        "--set", f"gate={gate}", "--set", f"log={log}",
+    )  # fmt: skip
+    await_true(lambda: log.exists() and len(log.read_text().splitlines()) == workers, process)
+    return process, gate
+
+
+def states(study):
+    with Study(study) as opened:
+        return [trial.state for trial in opened.trials()]
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_a_signal_gives_back_what_was_running(study, number, code):
+    process, gate = run_gated(study)
+    os.kill(process.pid, number)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == code
+    assert "interrupted" in errors
+    assert f"next: tinytune resume {study}" in errors
+    assert "Traceback" not in errors
+    assert states(study) == ["waiting", "waiting"]
+    with Study(study) as opened:
+        assert [a.ending for a in opened.reader.attempts(0)] == ["given back"]
+        assert opened.trials()[0].deaths == 0
+
+    gate.touch()
+    assert tinytune("resume", study).returncode == 0
+    assert states(study) == ["complete"] * 6
+
+
+def test_ctrl_c_in_a_terminal_reaches_the_whole_group_and_is_one_interrupt(study):
+    process, _ = run_gated(study)
+    kill_all(process, signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    assert states(study) == ["waiting", "waiting"]
+
+
+def test_a_second_ctrl_c_ends_at_once(study, tmp_path):
+    process, _ = run_gated(study)
+    workers = children(process.pid)
+    for worker in workers:  # they cannot answer the first one
+        os.kill(worker, signal.SIGSTOP)
+    os.kill(process.pid, signal.SIGINT)
+    while "a second Ctrl-C ends at once" not in process.stderr.readline():
+        pass
+    os.kill(process.pid, signal.SIGINT)
+    process.communicate(timeout=9)  # less than the grace of one Ctrl-C
+    assert process.returncode == 130
+    assert states(study) == ["waiting", "waiting"]
+    assert [path.name for path in tmp_path.glob("study.db*")] == ["study.db"]
+
+
+def test_workers_end_when_their_supervisor_is_killed(study):
+    process, gate = run_gated(study)
+    workers = children(process.pid)
+    process.kill()
+    process.communicate(timeout=30)
+    await_true(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
+    assert states(study) == ["waiting", "waiting"]
+    gate.touch()
+    assert tinytune("resume", study).returncode == 0
+    assert states(study) == ["complete"] * 6
+
+
+def test_a_killed_worker_is_replaced_and_its_trial_runs_again(study):
+    process, gate = run_gated(study)
+    victim = children(process.pid)[0]
+    os.kill(victim, signal.SIGKILL)
+    await_true(lambda: len((study.parent / "log").read_text().splitlines()) == 3, process)
+    gate.touch()
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert states(study) == ["complete"] * 6
+    with Study(study) as opened:
+        (wounded,) = [trial for trial in opened.trials() if trial.deaths]
+        assert wounded.attempt == 2
+        assert [a.ending for a in opened.reader.attempts(wounded.number)] == ["died"]
+        # The first attempt's report is kept, and does not count.
+        assert opened.curves(wounded.number)["loss"].keys() == {0, 1}
+
+
+@pytest.mark.parametrize(
+    ("harm", "told"),
+    [
+        ("SIGSEGV", "was killed by SIGSEGV"),
+        ("SIGKILL", "was killed by SIGKILL"),
+        ("exit", "exited with code 3"),
+        ("exit 0", "exited with code 0"),
+    ],
+)
+def test_a_trial_that_kills_three_workers_has_failed(study, harm, told):
+    done = tinytune("run", TOY, "--study", study, "--trials", 4, "--set", f"harm={harm}")
+    assert done.returncode == 0, done.stderr
+    assert states(study) == ["complete", "failed", "complete", "complete"]
+    with Study(study) as opened:
+        failed = opened.trials()[1]
+    assert (failed.attempt, failed.deaths) == (3, 3)
+    assert failed.error.startswith("its worker died 3 times, at last it ")
+    assert told in failed.error
+
+
+def test_sys_exit_ends_its_trial_alone(study):
+    done = tinytune("run", TOY, "--study", study, "--trials", 3, "--set", "harm=sys.exit")
+    assert done.returncode == 0
+    assert states(study) == ["complete", "failed", "complete"]
+    with Study(study) as opened:
+        assert opened.trials()[1].error == "SystemExit: enough"
+
+
+def test_separate_commands_join_one_study(study):
+    process, gate = run_gated(study, trials=12, workers=1)
+    others = [start("resume", study, "--workers", "1") for _ in range(2)]
+    log = study.parent / "log"
+    await_true(lambda: len(log.read_text().splitlines()) == 3, process)
+    gate.touch()
+    for each in (process, *others):
+        _, errors = each.communicate(timeout=60)
+        assert each.returncode == 0, errors
+    assert [number for number, *_ in results(study)] == list(range(12))
+    assert len(log.read_text().splitlines()) == 12  # no trial was run twice
+    assert [path.name for path in study.parent.glob("study.db*")] == ["study.db"]
+
+
+def test_workers_wait_for_the_last_trial_of_another_command(study):
+    process, gate = run_gated(study, trials=1, workers=1)
+    other = start("resume", study)
+    with Study(study) as opened:
+        await_true(lambda: bool(opened.reader.running()), process)
+    process.kill()  # its worker gives the trial back, and the other command runs it
+    process.communicate(timeout=30)
+    gate.touch()
+    _, errors = other.communicate(timeout=60)
+    assert other.returncode == 0, errors
+    assert states(study) == ["complete"]

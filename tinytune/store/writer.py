@@ -1,0 +1,194 @@
+"""Writes a study's file, for one worker or for the study's owner.
+
+A worker's writes are fenced: they name the trial, the attempt and the worker, and change nothing
+once the trial has been taken from it. Each change is one short transaction that takes a tick.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from tinytune import db, process
+from tinytune.errors import LeaseLostError
+from tinytune.history import Claim, Outcome, Source, StudyRecord, Token
+from tinytune.space import Params
+from tinytune.store import sql
+from tinytune.store.reader import Reader, loaded
+
+MAX_DEATHS = 3  # after so many dead workers a trial has failed
+
+
+def create(path: Path, study: StudyRecord, source: Source | None, version: str) -> bool:
+    """Create a study's file; False, with nothing changed, if there is a file at the path."""
+    now = time.time()
+    statements: list[tuple[str, Sequence[object]]] = []
+    if source is not None:
+        statements.append((sql.INSERT_SOURCE, (source.hash, source.name, source.text, now)))
+    row = (
+        now, version, study.space.to_json(),
+        _json({"name": study.search.name, "version": study.search.version,
+               "options": study.search.options}),
+        _json([{"name": goal.name, "direction": goal.direction} for goal in study.goals]),
+        _json(study.settings), study.seed, int(study.use_defaults), study.budget,
+        _json(vars(study.objective)), None if source is None else source.hash,
+    )  # fmt: skip
+    statements += [(sql.INSERT_STUDY, row), (sql.INSERT_CLOCK, ())]
+    statements += [(view, ()) for view in sql.views(study.space, study.goals[0])]
+    return db.create(path, statements)
+
+
+class Store(Reader):
+    """Reads and writes a study's file, for one worker or for the study's owner."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, db.open_writer(path))
+
+    def join(self, who: process.Identity, version: str, python: str, source: Source | None) -> int:
+        """Enter this process as a worker and return the worker's id."""
+        now = time.time()
+        with self._db.transaction():
+            if source is not None:
+                self._db.change(sql.INSERT_SOURCE, (source.hash, source.name, source.text, now))
+            row = (who.host, who.machine, who.boot, who.namespace, who.pid, who.birth, version,
+                   python, None if source is None else source.hash, now)  # fmt: skip
+            (worker,) = self._db.one(sql.INSERT_WORKER, row) or (0,)
+        return int(worker)
+
+    def beat(self, worker: int) -> None:
+        """Show that a worker lives, to those who cannot look at its process."""
+        with self._db.transaction():
+            self._db.change(sql.BEAT, (worker,))
+
+    def leave(self, worker: int) -> None:
+        """Enter that a worker has gone; what it still holds is given back."""
+        with self._db.transaction():
+            self._release(worker, "left", died=False)
+
+    def bury(self, workers: Iterable[int], ending: str) -> None:
+        """Take the trials of dead workers from them; a trial that killed three has failed."""
+        with self._db.transaction():
+            for worker in workers:
+                self._release(worker, ending, died=True)
+
+    def open_workers(self, pid: int, birth: str) -> list[int]:
+        """Return the workers of one process that have not left."""
+        rows = self._db.all(sql.SELECT_OPEN_WORKERS, (pid, birth))
+        return [worker for (worker,) in rows]
+
+    def running_workers(self) -> dict[int, tuple[int, process.Identity]]:
+        """Return the workers that hold a trial: id -> (beat, process)."""
+        rows = self._db.all(sql.SELECT_WORKERS)
+        return {worker: (beat, process.Identity(*who)) for worker, beat, *who in rows}
+
+    def set_budget(self, budget: int | None) -> None:
+        """Change how many trials the study is to have."""
+        with self._db.transaction(durable=True):
+            self._db.change(sql.SET_BUDGET, (budget,))
+
+    def accept_source(self, source: Source) -> None:
+        """Make this text the study's accepted one; the earlier ones are kept."""
+        with self._db.transaction(durable=True):
+            self._db.change(sql.INSERT_SOURCE, (source.hash, source.name, source.text, time.time()))
+            self._db.change(sql.SET_SOURCE, (source.hash,))
+
+    def claim(
+        self, worker: int, search: str, suggest: Callable[[int], tuple[Params, str] | None] | None
+    ) -> Claim | None:
+        """Take the lowest waiting trial, or append the next; None where there is none to take.
+
+        `suggest(number)` gives a new trial's params and origin, or None past the last one; it
+        runs while the file is locked. With suggest=None the trial is taken without params.
+        """
+        now = time.time()
+        with self._db.transaction():
+            tick, budget, number, waiting = self._db.one(sql.SELECT_NEXT) or sql.NOTHING
+            if waiting is not None:
+                row = self._db.one(sql.TAKE_WAITING, (worker, now, waiting)) or ()
+                attempt, asked, params = row
+                claim = Claim(Token(waiting, attempt, worker), asked, loaded(params))
+            elif budget is not None and number >= budget:
+                return None
+            else:
+                made = None if suggest is None else suggest(number)
+                if suggest is not None and made is None:
+                    return None
+                params, origin = made or (None, "search")
+                text = None if params is None else _json(params)
+                suggested = None if params is None else tick + 1
+                self._db.change(
+                    sql.INSERT_TRIAL,
+                    (number, origin, search, text, tick + 1, suggested, worker, now),
+                )
+                claim = Claim(Token(number, 1, worker), tick + 1, params)
+            self._db.change(sql.SET_TICK, (tick + 1,))
+        return claim
+
+    def suggest(self, token: Token, params: Params, origin: str) -> None:
+        """Write the configuration of a claimed trial; LeaseLostError if it was taken away."""
+        with self._db.transaction():
+            tick = self._tick_if_held(token)
+            self._db.change(sql.SET_PARAMS, (_json(params), tick, origin, token.number))
+
+    def report(self, token: Token, step: int, metrics: Mapping[str, float]) -> None:
+        """Append one step's numbers; LeaseLostError if the trial was taken away."""
+        now = time.time()
+        with self._db.transaction():
+            tick = self._tick_if_held(token)
+            self._db.change_many(
+                sql.INSERT_METRIC,
+                (
+                    (token.number, token.attempt, name, step, tick, value, now)
+                    for name, value in metrics.items()
+                ),
+            )
+
+    def tell(self, token: Token, outcome: Outcome, seconds: float) -> None:
+        """Write how a trial ended, durably; LeaseLostError if it was taken away."""
+        with self._db.transaction(durable=True):
+            tick = self._tick_if_held(token)
+            self._db.change(
+                sql.TELL,
+                (outcome.state, tick, time.time(), seconds, outcome.value,
+                 _json(outcome.values) if outcome.values else None, outcome.error,
+                 outcome.traceback, token.number),
+            )  # fmt: skip
+        self._db.checkpoint()
+
+    def give_back(self, token: Token) -> None:
+        """Return an unfinished trial, to run again; LeaseLostError if it was taken away."""
+        with self._db.transaction():
+            tick = self._tick_if_held(token)
+            self._db.change(sql.INSERT_ATTEMPT, (time.time(), tick, "given back", token.number))
+            self._db.change(sql.GIVE_BACK, (0, token.number))
+
+    def _tick_if_held(self, token: Token) -> int:
+        """Take a tick, or raise LeaseLostError: the fence around every write of a worker."""
+        row = self._db.one(sql.TICK_IF_HELD, (token.number, token.attempt, token.worker))
+        if row is None:
+            raise LeaseLostError(
+                f"trial {token.number} is no longer this worker's (attempt {token.attempt}): "
+                "what came late was not written"
+            )
+        return int(row[0])
+
+    def _release(self, worker: int, ending: str, *, died: bool) -> None:
+        now = time.time()
+        self._db.change(sql.END_WORKER, (now, ending, worker))
+        for number, deaths in self._db.all(sql.SELECT_RUNNING_OF, (worker,)):
+            tick = self.tick() + 1
+            self._db.change(sql.SET_TICK, (tick,))
+            if died and deaths + 1 >= MAX_DEATHS:
+                error = f"its worker died {deaths + 1} times, at last it {ending}"
+                self._db.change(sql.FAIL_DEAD, (tick, now, error, number))
+                continue
+            self._db.change(
+                sql.INSERT_ATTEMPT, (now, tick, "died" if died else "given back", number)
+            )
+            self._db.change(sql.GIVE_BACK, (int(died), number))
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
