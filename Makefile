@@ -4,7 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 4
 
-.PHONY: help demo test lint format clean
+DOCS := README.md docs/cli.md
+
+.PHONY: help demo test lint docs format clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -20,13 +22,17 @@ lint: $(VENV)/.lint  ## Run the linters and the type checker
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/cog -P --check $(DOCS)
+
+docs: $(VENV)/.lint  ## Write what README.md and docs/cli.md show anew, from the commands themselves
+	$(BIN)/cog -P -r $(DOCS)
 
 format: $(VENV)/.lint  ## Format the code
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
 
 clean:  ## Remove the virtual environment and what was built
-	rm -rf $(VENV) dist build demo.db .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) dist build demo.db* .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit("tinytune needs Python 3.11 or newer: make PYTHON=python3.12 …" if sys.version_info < (3, 11) else 0)'

@@ -198,12 +198,22 @@ def create(path: Path, statements: Sequence[tuple[str, Arguments]]) -> bool:
 
 def check_folder(path: Path) -> None:
     """Raise StudyFileError unless a file may stand at this path."""
-    if path.is_dir():
+    try:
+        is_folder, has_folder = path.is_dir(), path.parent.is_dir()
+    except OSError as error:  # a folder on the way that may not be entered
+        raise StudyFileError(f"{path} cannot be reached: {error.strerror}") from error
+    if is_folder:
         raise StudyFileError(f"{path} is a directory: name a file, such as {path / 'study.db'}")
-    if not path.parent.is_dir():
+    if not has_folder:
         raise StudyFileError(
             f"{path} cannot be created: there is no directory {path.parent}; make it first"
         )
+
+
+def exists(path: Path) -> bool:
+    """Return whether there is a file; StudyFileError where none could be."""
+    check_folder(path)
+    return path.exists()
 
 
 def check_path(path: Path) -> None:

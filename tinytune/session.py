@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from tinytune import draw, loading, search, study
+from tinytune import db, draw, loading, search, study
 from tinytune.errors import StudyMismatchError, UsageError
 from tinytune.history import Source, StudyRecord
 from tinytune.objective import Objective
@@ -180,7 +180,7 @@ def failure_text(path: Path, max_failures: int) -> str:
 
 def _found(path: Path) -> StudyRecord | None:
     """Return what the file holds, None if there is no file."""
-    if not path.exists():
+    if not db.exists(path):
         return None
     with Reader(path) as reader:
         return reader.study()
