@@ -447,9 +447,9 @@ def test_reading_loads_only_what_it_needs(study):
         f"sys.argv = ['tinytune', 'best', {str(study)!r}]\n"
         "from tinytune.cli import main\n"
         "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code\n"
-        "heavy = {'numpy', 'pandas', 'sqlite_utils', 'rich', 'scipy', 'multiprocessing', 'asyncio'}\n"
+        "heavy = {'numpy', 'pandas', 'sqlite_utils', 'rich', 'scipy', 'multiprocessing'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
-        "own = {f'tinytune.{n}' for n in ('worker', 'objective', 'study', 'search', 'store.writer')}\n"
+        "own = {f'tinytune.{n}' for n in ('worker', 'objective', 'study', 'search', 'lease')}\n"
         "assert not own & set(sys.modules), own & set(sys.modules)\n"
     )
     done = subprocess.run(

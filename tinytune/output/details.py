@@ -8,7 +8,7 @@ from typing import Any
 
 from tinytune import draw
 from tinytune.history import STATES, AttemptRecord, Goal, StudyRecord, TrialRecord
-from tinytune.output.formats import clean, iso_time, number_text, table, trial_json
+from tinytune.output.formats import clean, facts, iso_time, number_text, table, trial_json
 from tinytune.output.progress import best_so_far, duration, sparkline
 from tinytune.store.reader import Reader
 
@@ -20,7 +20,7 @@ def trial_details(
 ) -> str:
     """Return everything that is known of a trial."""
     goal = study.goals[0]
-    facts: list[tuple[str, object]] = [
+    known: list[tuple[str, object]] = [
         ("trial", trial.number),
         ("state", trial.state),
         ("origin", f"{trial.origin} ({trial.search})"),
@@ -34,7 +34,7 @@ def trial_details(
         ("error", trial.error),
     ]
     parts = [
-        table(("", ""), [fact for fact in facts if fact[1] is not None], "plain").strip("\n"),
+        facts(known),
         "params\n" + _indented(trial.params),
     ]
     if study.settings:
@@ -107,7 +107,7 @@ def status_text(reader: Reader, study: StudyRecord) -> str:
     options = ", ".join(f"{name}={value}" for name, value in study.search.options.items() if value)
     counts = ", ".join(f"{progress.counts[s]} {s}" for s in STATES if progress.counts[s])
     budget = "without a limit" if progress.budget is None else f"of {progress.budget}"
-    facts = [
+    known: list[tuple[str, object]] = [
         ("study", reader.path),
         ("objective", f"{study.objective.function}: {goal.direction} {goal.name}"),
         ("search", f"{study.search.name}{f'({options})' if options else ''}, seed {study.seed}"),
@@ -118,9 +118,9 @@ def status_text(reader: Reader, study: StudyRecord) -> str:
         ("trials", f"{progress.ended} {budget} ended ({counts or 'none yet'})"),
     ]
     if progress.best is not None:
-        facts.append(("best", best_text(progress.best, goal)))
-        facts.append(("best so far", curve_text(reader, goal)))
-    text = table(("", ""), facts, "plain").strip("\n")
+        known.append(("best", best_text(progress.best, goal)))
+        known.append(("best so far", curve_text(reader, goal)))
+    text = facts(known)
     running = [
         (number, duration(max(0.0, time.time() - started)), host, pid)
         for number, started, host, pid in reader.running()

@@ -115,7 +115,7 @@ def arguments(trial: TrialRecord) -> str:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]], style: str = "simple") -> str:
-    """Return a table for people; control characters are left out of it."""
+    """Return a table for people; long texts are cut, and control characters left out."""
     from tabulate import tabulate
 
     cells = [[_cell(value) for value in row] for row in rows]
@@ -127,6 +127,13 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]], style: str = 
         disable_numparse=True,
         colalign=["right" if right else "left" for right in numeric] if cells else None,
     )
+
+
+def facts(pairs: Iterable[tuple[str, object]]) -> str:
+    """Return names and values for people, one pair a line, without what has no value."""
+    known = [(name, number_text(value)) for name, value in pairs if value is not None]
+    width = max((len(name) for name, _ in known), default=0)
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in known)
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

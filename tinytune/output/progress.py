@@ -27,7 +27,8 @@ class Live:
         self._path, self._goal, self._quiet = path, goal, quiet
         self._terminal = sys.stderr.isatty()
         self._began = time.monotonic()
-        self._at_start: int | None = None
+        self._at_start: int | None = None  # trials that had ended before
+        self._first: tuple[int, float] | None = None  # as the first one ended: how many, when
         self._due = self._began + (0 if self._terminal else LINE_SECONDS)
 
     def __enter__(self) -> Self:
@@ -58,17 +59,13 @@ class Live:
     def observe(self, reader: Reader) -> None:
         """Show the state of things, if it is time to."""
         now = time.monotonic()
-        if self._quiet or (now < self._due and self._at_start is not None):
+        if self._quiet or now < self._due:
             return
         progress = reader.progress(self._goal)
-        if self._at_start is None:
-            self._at_start = progress.ended
-        if now < self._due:
-            return
         # A large study takes long to count: look less often then.
         took = time.monotonic() - now
         self._due = now + (max(0.2, 20 * took) if self._terminal else LINE_SECONDS)
-        line = progress_line(progress, self._goal, progress.ended - self._at_start, self.seconds)
+        line = progress_line(progress, self._goal, self._rate(progress.ended, now))
         if self._terminal:
             width = shutil.get_terminal_size().columns
             sys.stderr.write(f"\r\x1b[K{line[: width - 1]}")
@@ -76,21 +73,33 @@ class Live:
             sys.stderr.write(f"{line}\n")
         sys.stderr.flush()
 
+    def _rate(self, ended: int, now: float) -> float:
+        """Return the trials a second, counted from when the first one was seen to end.
 
-def progress_line(progress: Progress, goal: Goal, done: int, seconds: float) -> str:
-    """Return the line: done / budget, rate, time left, best so far, running."""
+        What came before that was the workers' loading.
+        """
+        if self._at_start is None:
+            self._at_start = ended
+        if ended == self._at_start:
+            return 0.0
+        if self._first is None:
+            self._first = (ended, now)
+        before, since = self._first
+        return (ended - before) / (now - since) if now > since else 0.0
+
+
+def progress_line(progress: Progress, goal: Goal, rate: float) -> str:
+    """Return the line: done / budget, running, rate in trials a second, time left, best so far."""
     budget = "" if progress.budget is None else f"/{progress.budget}"
-    parts = [f"{progress.ended}{budget} trials"]
+    parts = [f"{progress.ended}{budget} trials", f"{progress.counts['running']} running"]
     if progress.counts["failed"]:
         parts.append(f"{progress.counts['failed']} failed")
-    rate = done / seconds if seconds > 0 else 0.0
     if rate:
         parts.append(f"{rate:.3g}/s" if rate >= 1 else f"{60 * rate:.3g}/min")
         if progress.budget is not None:
             parts.append(f"{duration((progress.budget - progress.ended) / rate)} left")
     if progress.best is not None:
         parts.append(f"best {goal.name} {progress.best.value:.6g} (trial {progress.best.number})")
-    parts.append(f"{progress.counts['running']} running")
     return " · ".join(parts)
 
 
