@@ -1,6 +1,8 @@
 """Gradient descent with momentum on f(x, y) = (x² + 25 y²) / 2.
 
-tinytune run examples/heavy_ball.py --trials 60 --workers 4
+The shortest example: no data, no packages.
+
+    tinytune run examples/heavy_ball.py --trials 60 --workers 4
 """
 
 from typing import Annotated
