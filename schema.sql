@@ -12,7 +12,7 @@
 -- the rows whose ticks are below trial.asked.
 
 -- What is being tuned, and how. One row, written when the study is created;
--- later only budget and the accepted source change.
+-- later only the budget, the objective's place and its accepted source change.
 CREATE TABLE study (
     id         INTEGER PRIMARY KEY CHECK (id = 1),
     created    REAL    NOT NULL,               -- Unix seconds
@@ -42,6 +42,13 @@ CREATE TABLE source (
     text  TEXT NOT NULL,
     first REAL NOT NULL                        -- when it was first used, Unix seconds
 ) STRICT;
+
+-- Marks of the users who have named the objective's file or module themselves.
+-- Without one's own mark, `tinytune resume` asks for the objective to be named:
+-- a study from a stranger must not say what is run.
+CREATE TABLE voucher (
+    mark TEXT PRIMARY KEY                      -- keyed hash of the place, with the user's own key
+) STRICT, WITHOUT ROWID;
 
 -- One row for each process that has worked on the study. Rows are never used
 -- again by another process.

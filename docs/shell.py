@@ -28,7 +28,7 @@ def show(command: str) -> None:
     done = subprocess.run(
         words,
         cwd=FOLDER,
-        env={**os.environ, "COLUMNS": "88", "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "COLUMNS": "88", "PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(FOLDER)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

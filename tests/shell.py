@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,19 +16,27 @@ DIGITS = ROOT / "examples" / "momentum_sgd.py"
 PATIENCE_SECONDS = 120
 
 # numpy's threads would only get into each other's way: the matrices are small.
-ENVIRONMENT = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "COLUMNS": "200", "PYTHONPATH": str(ROOT)}
+ENVIRONMENT = {
+    **os.environ,
+    "OPENBLAS_NUM_THREADS": "1",
+    "COLUMNS": "200",
+    "PYTHONPATH": str(ROOT),
+    "XDG_STATE_HOME": str(Path(tempfile.gettempdir()) / f"tinytune-tests-{os.getuid()}"),
+}
 
 
 def command(*arguments: object) -> list[str]:
     return [sys.executable, "-m", "tinytune", *map(str, arguments)]
 
 
-def tinytune(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+def tinytune(
+    *arguments: object, cwd: Path | None = None, environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
     return subprocess.run(
         command(*arguments),
         cwd=cwd,
-        env=ENVIRONMENT,
+        env={**ENVIRONMENT, **(environment or {})},
         capture_output=True,
         text=True,
         timeout=PATIENCE_SECONDS,

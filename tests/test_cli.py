@@ -16,9 +16,9 @@ TOY = TOYS / "toy.py"
 BROKEN = TOYS / "broken.py"
 
 
-def fails(code, *arguments, cwd=None):
+def fails(code, *arguments, cwd=None, environment=None):
     """Run a command that fails; return its one sentence."""
-    done = tinytune(*arguments, cwd=cwd)
+    done = tinytune(*arguments, cwd=cwd, environment=environment)
     assert done.returncode == code, (done.stdout, done.stderr)
     assert done.stdout == ""
     assert "Traceback" not in done.stderr
@@ -230,6 +230,32 @@ def test_resume_finds_the_objective_from_anywhere(tmp_path):
         "resume", "study.db", *more, "--objective", code / "train.py", cwd=moved.parent
     )
     assert named.returncode == 0, named.stderr
+
+
+def test_resume_does_not_run_what_a_stranger_named(tmp_path):
+    """Not even code beside the study: the user names it once."""
+    (tmp_path / "train.py").write_text(
+        "from pathlib import Path\nPath('ran').touch()\n" + TOY.read_text()
+    )
+    assert tinytune("run", "train.py", "--trials", 1, cwd=tmp_path).returncode == 0
+    (tmp_path / "ran").unlink()
+    stranger = {"XDG_STATE_HOME": str(tmp_path / "another user")}
+    told = fails(1, "resume", "study.db", cwd=tmp_path, environment=stranger)
+    assert told == (
+        "study.db would run train.py:train, which you have not named for it before: look at both, "
+        "then `tinytune resume study.db --objective train.py:train`"
+    )
+    assert not (tmp_path / "ran").exists()
+    named = ["resume", "study.db", "--objective", "train.py:train"]
+    assert tinytune(*named, cwd=tmp_path, environment=stranger).returncode == 0
+    assert tinytune("resume", "study.db", cwd=tmp_path, environment=stranger).returncode == 0
+
+    # The same study and the same names at another place are not what was named.
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for name in ("study.db", "train.py"):
+        (elsewhere / name).write_bytes((tmp_path / name).read_bytes())
+    assert "have not named" in fails(1, "resume", "study.db", cwd=elsewhere, environment=stranger)
 
 
 def test_a_module_by_name(tmp_path):

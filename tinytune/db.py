@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 from urllib.parse import quote
 
 from tinytune.errors import StudyFileError
-from tinytune.schema import APPLICATION_ID, SCHEMA_VERSION, migrate, schema_sql
+from tinytune.files import NETWORK_FILE_SYSTEMS, check_folder, check_path, file_system, publish
+from tinytune.schema import APPLICATION_ID, BUILT_OF, SCHEMA_VERSION, migrate, schema_sql
 
 BUSY_SECONDS = 60.0  # how long to wait for other processes' transactions before giving up
 CHECKPOINT_SECONDS = 1.0  # at most so often is the journal folded into the file
-NETWORK_FILE_SYSTEMS = frozenset(
-    {"nfs", "nfs4", "cifs", "smb2", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs"}
-    | {"lustre", "beegfs", "gpfs", "fuse.sshfs"}
-)
 _BUSY, _LOCKED = 5, 6  # SQLITE_BUSY, SQLITE_LOCKED
+_READONLY_ROLLBACK = 776  # SQLITE_READONLY_ROLLBACK, of a reader that finds a hot journal
 
 Row: TypeAlias = tuple[Any, ...]
 Arguments: TypeAlias = Sequence[object]
 T = TypeVar("T")
+
+
+class NeedsRecoveryError(StudyFileError):
+    """The last writer died in the middle of a rollback journal; a reader may not repair that."""
 
 
 class Database:
@@ -156,15 +158,17 @@ def open_reader(path: Path) -> Database:
     """Open a study to read it; nothing is created or changed, whatever the file says."""
     check_path(path)
     database = _connect(path, "ro")
-    _check_format(database)
+    _check(database)
     database.one("PRAGMA query_only=ON")
     return database
 
 
 def open_writer(path: Path) -> Database:
     """Open a study to work on it; files of older formats are brought up to date."""
-    open_reader(path).close()  # a foreign file is refused before it is opened for writing
+    with suppress(NeedsRecoveryError):
+        open_reader(path).close()  # a foreign file is refused before it is opened for writing
     database = _connect(path, "rw")
+    _check(database)
     database.one("PRAGMA foreign_keys=ON")
     database.start_journal()
     (version,) = database.one("PRAGMA user_version") or (0,)
@@ -191,63 +195,9 @@ def create(path: Path, statements: Sequence[tuple[str, Arguments]]) -> bool:
     finally:
         memory.close()
     try:
-        return _publish(path, content)
+        return publish(path, content)
     except OSError as error:
         raise StudyFileError(f"{path} cannot be created: {error.strerror}") from error
-
-
-def check_folder(path: Path) -> None:
-    """Raise StudyFileError unless a file may stand at this path."""
-    try:
-        is_folder, has_folder = path.is_dir(), path.parent.is_dir()
-    except OSError as error:  # a folder on the way that may not be entered
-        raise StudyFileError(f"{path} cannot be reached: {error.strerror}") from error
-    if is_folder:
-        raise StudyFileError(f"{path} is a directory: name a file, such as {path / 'study.db'}")
-    if not has_folder:
-        raise StudyFileError(
-            f"{path} cannot be created: there is no directory {path.parent}; make it first"
-        )
-
-
-def exists(path: Path) -> bool:
-    """Return whether there is a file; StudyFileError where none could be."""
-    check_folder(path)
-    return path.exists()
-
-
-def check_path(path: Path) -> None:
-    """Raise StudyFileError unless there is a file that could be a study."""
-    check_folder(path)
-    try:
-        size = path.stat().st_size
-    except FileNotFoundError:
-        raise StudyFileError(
-            f"there is no study at {path}: start one with `tinytune run`, or check the path"
-        ) from None
-    except OSError as error:
-        raise StudyFileError(f"{path} cannot be read: {error.strerror}") from error
-    if size == 0:
-        raise StudyFileError(
-            f"{path} is empty, not a study: restore it from a copy, or delete it and start anew"
-        )
-
-
-def file_system(path: Path) -> str:
-    """Return the type of the file system that holds a path, '' where the system does not tell."""
-    try:
-        mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return ""
-    found, kind = "", ""
-    target = str(path.resolve())
-    for mount in mounts:
-        before, _, after = mount.partition(" - ")
-        point = before.split()[4].replace("\\040", " ")
-        inside = point == "/" or target == point or target.startswith(f"{point}/")
-        if inside and len(point) >= len(found):
-            found, kind = point, after.split()[0]
-    return kind
 
 
 def _connect(path: Path, mode: str) -> Database:
@@ -264,83 +214,55 @@ def _connect(path: Path, mode: str) -> Database:
     return database
 
 
-def _check_format(database: Database) -> None:
+def _check(database: Database) -> None:
     """Raise StudyFileError, and close the connection, unless the file is a study we can read."""
     try:
-        (application,) = database.one("PRAGMA application_id") or (0,)
-        (version,) = database.one("PRAGMA user_version") or (0,)
-        if application != APPLICATION_ID:
-            raise StudyFileError(
-                f"{database.path} is another program's SQLite file, not a tinytune study: "
-                "name another path"
-            )
-        if not isinstance(version, int) or not 1 <= version <= SCHEMA_VERSION:
-            raise StudyFileError(
-                f"{database.path} has format {version}, but this tinytune reads up to format "
-                f"{SCHEMA_VERSION}: upgrade tinytune"
-            )
+        _check_format(database)
+        _check_schema(database)
     except BaseException:
         database.close()
         raise
 
 
-def _publish(path: Path, content: bytes) -> bool:
-    """Give a complete file its name in one step; False if a file is already there."""
-    folder = os.open(path.parent, os.O_RDONLY)
+def _check_format(database: Database) -> None:
+    (application,) = database.one("PRAGMA application_id") or (0,)
+    (version,) = database.one("PRAGMA user_version") or (0,)
+    if application != APPLICATION_ID:
+        raise StudyFileError(
+            f"{database.path} is another program's SQLite file, not a tinytune study: "
+            "name another path"
+        )
+    if not isinstance(version, int) or not 1 <= version <= SCHEMA_VERSION:
+        raise StudyFileError(
+            f"{database.path} has format {version}, but this tinytune reads up to format "
+            f"{SCHEMA_VERSION}: upgrade tinytune"
+        )
+
+
+def _check_schema(database: Database) -> None:
+    """Refuse what is no part of a study: a trigger, for example, would run as we write.
+
+    Views are made for each study; the store, which never uses them, compares them itself.
+    """
+    (version,) = database.one("PRAGMA user_version") or (0,)
+    found = set(database.all(BUILT_OF))
+    if version < SCHEMA_VERSION or found == _expected_schema():
+        return
+    odd = sorted(f"{kind} {name!r}" for kind, name, _ in found ^ _expected_schema())
+    raise StudyFileError(
+        f"{database.path} is not built as a study is ({odd[0]}): it was changed by hand or by "
+        "another program, and is not used; get it anew from where it came from"
+    )
+
+
+@cache
+def _expected_schema() -> frozenset[Row]:
+    memory = sqlite3.connect(":memory:")
     try:
-        try:
-            _publish_unnamed(path, content, folder)
-        except OSError as error:
-            if error.errno not in {errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL}:
-                raise
-            _publish_renamed(path, content)  # a file system without unnamed files
-        os.fsync(folder)  # so that the new name survives a power loss
-    except FileExistsError:
-        return False
+        memory.executescript(schema_sql())
+        return frozenset(memory.execute(BUILT_OF))
     finally:
-        os.close(folder)
-    return True
-
-
-def _publish_unnamed(path: Path, content: bytes, folder: int) -> None:
-    """Write a file that has no name yet: whenever this is killed, nothing is left behind."""
-    flag = getattr(os, "O_TMPFILE", None)
-    if flag is None:
-        raise OSError(errno.EOPNOTSUPP, "unnamed files are Linux's")
-    descriptor = os.open(path.parent, os.O_WRONLY | flag, 0o644)
-    try:
-        _write_synced(descriptor, content)
-        # The folder's descriptor makes Python call linkat, which alone follows this link.
-        os.link(f"/proc/self/fd/{descriptor}", path, src_dir_fd=folder, follow_symlinks=True)
-    finally:
-        os.close(descriptor)
-
-
-def _publish_renamed(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
-    try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-        try:
-            _write_synced(descriptor, content)
-        finally:
-            os.close(descriptor)
-        try:
-            os.link(temporary, path)
-        except FileExistsError:
-            raise
-        except OSError:  # a file system without hard links
-            if path.exists():
-                raise FileExistsError(path) from None
-            temporary.rename(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _write_synced(descriptor: int, content: bytes) -> None:
-    with os.fdopen(descriptor, "wb", closefd=False) as file:
-        file.write(content)
-        file.flush()
-        os.fsync(descriptor)
+        memory.close()
 
 
 def _is_busy(error: sqlite3.Error) -> bool:
@@ -363,6 +285,10 @@ _REASONS = {
 def _explained(error: sqlite3.Error, path: Path) -> StudyFileError:
     """Return what SQLite said as one sentence with the path and a remedy."""
     code = getattr(error, "sqlite_errorcode", None)
+    if code == _READONLY_ROLLBACK:
+        return NeedsRecoveryError(
+            f"{path} was being written when its process died: `tinytune resume` repairs it"
+        )
     reason = _REASONS.get(-1 if code is None else code & 0xFF)
     if reason is None:
         reason = f"cannot be read or written ({error}): check the disk, or restore it from a copy"

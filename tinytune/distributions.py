@@ -7,18 +7,22 @@ parameter's name, so `problem` returns what is wrong as a phrase and the space a
 from __future__ import annotations
 
 import math
+import numbers
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import TypeAlias
 
 from tinytune import portable
-from tinytune.portable import as_written
+from tinytune.portable import marks, rational, steps
 
 Value: TypeAlias = float | int | str | bool | None
 Json: TypeAlias = dict[str, object]
 
 _SMALLEST, _LARGEST = 2.0**-53, 1 - 2.0**-53  # an unbounded normal has no value at 0 and 1
+_MOST = sys.float_info.max
+_LEAST = 5e-324  # above 0
+_FIXED = "a fixed value needs no annotation"
 
 
 @dataclass(frozen=True)
@@ -48,27 +52,25 @@ class Float:
 
     def problem(self) -> str | None:
         """Return what is wrong with the arguments, or None."""
-        return (
-            _range_problem("Float", self.low, self.high)
-            or _log_problem("Float", self.low, self.high, log=self.log, step=self.step)
-            or (
-                None
-                if self.step is None
-                else _step_problem("Float", self.low, self.high, self.step)
-            )
-        )
+        return _interval_problem("Float", self)
 
     @property
     def size(self) -> int | None:
         """The number of values, None where they are a continuum."""
         if self.step is None:
             return None
-        return int((as_written(self.high) - as_written(self.low)) / as_written(self.step)) + 1
+        return int((rational(self.high) - rational(self.low)) / rational(self.step)) + 1
 
     def at(self, index: int) -> float:
-        """Return the value of one step; decimal arithmetic, so that 0.1 * 3 is 0.3."""
-        assert self.step is not None  # noqa: S101 - only called where size is not None
-        return float(as_written(self.low) + index * as_written(self.step))
+        """Return the value of one step; exact arithmetic, so that 0.1 * 3 is 0.3."""
+        return float(rational(self.low) + index * rational(self.step or 0))
+
+    def index(self, value: float) -> int:
+        """Return which step a value is; ValueError where it is none."""
+        index = round((rational(value) - rational(self.low)) / rational(self.step or 1))
+        if self.at(index) != value:
+            raise ValueError(f"is not a multiple of the step {self.step} above {self.low}")
+        return index
 
     def from_unit(self, u: float) -> float:
         """Return the value at 0 <= u <= 1."""
@@ -76,32 +78,32 @@ class Float:
             return self.at(_cell(u, self.size))
         if self.log:
             return portable.interpolate_log(self.low, self.high, u)
-        return min(max(self.low + u * (self.high - self.low), float(self.low)), float(self.high))
+        if u >= 1:  # the sum below may miss it by the last bit
+            return float(self.high)
+        return _cut(self.low + u * (self.high - self.low), self.low, self.high)
 
     def to_unit(self, value: Value) -> float:
         """Return where in the unit interval a value of this range lies."""
-        x = _number(value)
-        if self.step is not None and self.size is not None:
-            return _centre(
-                round((as_written(x) - as_written(self.low)) / as_written(self.step)), self.size
-            )
+        x = float(_number(value))
+        if self.size is not None:
+            return _centre(self.index(x), self.size)
         if self.log:
             return portable.fraction_log(self.low, self.high, x)
         return (x - self.low) / (self.high - self.low)
 
     def canonical(self, value: object) -> Value:
         """Return value as this parameter stores it; ValueError says why it cannot be."""
-        x = float(_in_range(value, self.low, self.high))
-        if self.size is not None and self.from_unit(self.to_unit(x)) != x:
-            raise ValueError(f"is not a multiple of the step {self.step} above {self.low}")
+        x = float(_in_range(value, self.low, self.high)) + 0.0  # -0.0 becomes 0.0
+        if self.step is not None:
+            self.index(x)
         return x
 
     def spread(self, count: int) -> tuple[Value, ...]:
         """Return up to `count` values, evenly spaced with both ends."""
         if self.size is not None:
-            return tuple(self.at(step) for step in _steps(count, self.size))
+            return tuple(self.at(step) for step in steps(count, self.size))
         between = portable.interpolate_log if self.log else portable.interpolate
-        return tuple(between(self.low, self.high, u) for u in _marks(count))
+        return tuple(dict.fromkeys(between(self.low, self.high, u) for u in marks(count)))
 
     def to_json(self) -> Json:
         """Return the arguments as JSON."""
@@ -123,12 +125,8 @@ class Int:
         """Return what is wrong with the arguments, or None."""
         for bound in (self.low, self.high, 1 if self.step is None else self.step):
             if not isinstance(bound, int) or isinstance(bound, bool):
-                return f"{bound!r} is not a whole number: use Float, or write a whole number"
-        return (
-            _range_problem("Int", self.low, self.high)
-            or _log_problem("Int", self.low, self.high, log=self.log, step=self.step)
-            or (None if self.step is None else _step_problem("Int", self.low, self.high, self.step))
-        )
+                return f"{shown(bound)} is not a whole number: use Float, or write a whole number"
+        return _interval_problem("Int", self)
 
     @property
     def size(self) -> int:
@@ -139,6 +137,13 @@ class Int:
         """Return the value of one step."""
         return self.low + index * (self.step or 1)
 
+    def index(self, value: int) -> int:
+        """Return which step a value is; ValueError where it is none."""
+        index, rest = divmod(value - self.low, self.step or 1)
+        if rest:
+            raise ValueError(f"is not a multiple of the step {self.step} above {self.low}")
+        return index
+
     def from_unit(self, u: float) -> int:
         """Return the value at 0 <= u <= 1; each gets the part of the interval that rounds to it."""
         if not self.log:
@@ -148,9 +153,9 @@ class Int:
 
     def to_unit(self, value: Value) -> float:
         """Return where in the unit interval a value of this range lies."""
-        x = int(_number(value)) if not isinstance(value, int) else value
+        x = int(_number(value))
         if not self.log:
-            return _centre((x - self.low) // (self.step or 1), self.size)
+            return _centre(self.index(x), self.size)
         return portable.fraction_log(self.low - 0.5, self.high + 0.5, x)
 
     def canonical(self, value: object) -> Value:
@@ -158,16 +163,15 @@ class Int:
         x = _in_range(value, self.low, self.high)
         if x != int(x):
             raise ValueError("is not a whole number")
-        if (int(x) - self.low) % (self.step or 1):
-            raise ValueError(f"is not a multiple of the step {self.step} above {self.low}")
+        self.index(int(x))
         return int(x)
 
     def spread(self, count: int) -> tuple[Value, ...]:
         """Return up to `count` values, evenly spaced with both ends."""
         if self.log:
-            ends = (portable.interpolate_log(self.low, self.high, u) for u in _marks(count))
+            ends = (portable.interpolate_log(self.low, self.high, u) for u in marks(count))
             return tuple(dict.fromkeys(round(x) for x in ends))
-        return tuple(self.at(step) for step in _steps(count, self.size))
+        return tuple(self.at(step) for step in steps(count, self.size))
 
     def to_json(self) -> Json:
         """Return the arguments as JSON."""
@@ -196,7 +200,7 @@ class Choice:
     ) -> None:
         for name, value in (
             ("options", options),
-            ("weights", None if weights is None else tuple(weights)),
+            ("weights", tuple(weights) if isinstance(weights, Iterable) else weights),
             ("ordered", ordered),
             ("when", when),
         ):
@@ -207,30 +211,25 @@ class Choice:
         if not self.options:
             return "Choice has no options: write Choice('a', 'b')"
         for index, option in enumerate(self.options):
-            if not (option is None or isinstance(option, (str, int, float))) or (
-                isinstance(option, float) and not math.isfinite(option)
-            ):
+            if not _is_storable(option):
                 return (
-                    f"option {option!r} cannot be stored in a study: give the options names, "
+                    f"option {shown(option)} cannot be stored in a study: give the options names, "
                     "and look the name up in the objective"
                 )
-            if option in self.options[:index]:
+            if any(same(option, other) for other in self.options[:index]):
                 return f"option {option!r} is given twice: remove one"
         return self._weights_problem()
 
     def _weights_problem(self) -> str | None:
-        if self.weights is None:
+        weights = self.weights
+        if weights is None:
             return None
-        if len(self.weights) != len(self.options):
-            return (
-                f"{len(self.weights)} weights for {len(self.options)} options: "
-                "give one weight for each option"
-            )
-        if not all(w > 0 and math.isfinite(w) for w in self.weights):
-            return (
-                f"weights {list(self.weights)} must all be above 0: "
-                "leave out what must not be drawn"
-            )
+        if not isinstance(weights, tuple) or not all(map(_is_finite, weights)):
+            return f"weights {shown(weights)} are not finite numbers: write weights=[2, 1, 1]"
+        if len(weights) != len(self.options):
+            return f"{len(weights)} weights for {self.size} options: give one for each option"
+        if not min(weights) > 1e-12 * sum(weights):  # a smaller share would never be hit
+            return f"weights {list(weights)} must all be above 0: leave out what is never drawn"
         return None
 
     @property
@@ -246,7 +245,7 @@ class Choice:
         """Return the option at 0 <= u <= 1; each has a share as large as its weight."""
         if self.weights is None:
             return self.options[_cell(u, self.size)]
-        *cuts, _ = _cumulated(self.weights)
+        *cuts, _ = portable.shares(self.weights)
         return self.options[sum(u >= cut for cut in cuts)]
 
     def to_unit(self, value: Value) -> float:
@@ -254,13 +253,13 @@ class Choice:
         index = self.index(value)
         if self.weights is None:
             return _centre(index, self.size)
-        cuts = [0.0, *_cumulated(self.weights)]
+        cuts = [0.0, *portable.shares(self.weights)]
         return (cuts[index] + cuts[index + 1]) / 2
 
     def index(self, value: object) -> int:
         """Return the position of an option; ValueError where there is no such option."""
         for index, option in enumerate(self.options):
-            if option == value and isinstance(option, bool) == isinstance(value, bool):
+            if same(option, value):
                 return index
         raise ValueError(f"is not one of {', '.join(map(repr, self.options))}")
 
@@ -270,7 +269,7 @@ class Choice:
 
     def spread(self, count: int) -> tuple[Value, ...]:
         """Return up to `count` options, evenly spaced."""
-        return tuple(self.options[step] for step in _steps(count, self.size))
+        return tuple(self.options[step] for step in steps(count, self.size))
 
     def to_json(self) -> Json:
         """Return the arguments as JSON."""
@@ -291,7 +290,7 @@ class Normal:
 
     def problem(self) -> str | None:
         """Return what is wrong with the arguments, or None."""
-        return _normal_problem(type(self).__name__, self, low_limit=-math.inf)
+        return _normal_problem("Normal", self, low_limit=-math.inf)
 
     @property
     def size(self) -> int | None:
@@ -300,37 +299,41 @@ class Normal:
 
     def from_unit(self, u: float) -> float:
         """Return the quantile of u, 0 <= u <= 1, within the bounds."""
-        return _cut(self._from_line(self._quantile(u)), self.low, self.high)
+        low, high = self.limits
+        if u <= 0 and self.low is not None:  # the quantile may miss a bound by some bits
+            return float(low)
+        if u >= 1 and self.high is not None:
+            return float(high)
+        return _cut(self._from_line(self._quantile(u)), low, high)
 
     def to_unit(self, value: Value) -> float:
         """Return the probability, within the bounds, of a smaller value."""
         start, end = self._share
-        z = (self._to_line(_number(value)) - self.mean) / self.sd
+        z = (self._to_line(float(_number(value))) - self.mean) / self.sd
         return _cut((portable.normal_cdf(z) - start) / (end - start), 0.0, 1.0)
 
     def canonical(self, value: object) -> Value:
         """Return value as this parameter stores it; ValueError says why it cannot be."""
-        return float(_in_range(value, *self._bounds()))
+        return float(_in_range(value, *self.limits)) + 0.0  # -0.0 becomes 0.0
 
     def spread(self, count: int) -> tuple[Value, ...]:
-        """Return `count` values that cut the probability into equal parts."""
-        return tuple(self.from_unit((i + 0.5) / count) for i in range(count))
+        """Return up to `count` values that cut the probability into equal parts."""
+        return tuple(dict.fromkeys(self.from_unit((i + 0.5) / count) for i in range(count)))
 
     def to_json(self) -> Json:
         """Return the arguments as JSON."""
         return _compact({"type": type(self).__name__.lower(), "mean": float(self.mean),
                          "sd": float(self.sd), "low": self.low, "high": self.high})  # fmt: skip
 
-    def _bounds(self) -> tuple[float, float]:
-        return (
-            -math.inf if self.low is None else self.low,
-            math.inf if self.high is None else self.high,
-        )
+    @property
+    def limits(self) -> tuple[float, float]:
+        """The least and the greatest value; at the end of the floats where none is given."""
+        return -_MOST if self.low is None else self.low, _MOST if self.high is None else self.high
 
     @property
     def _share(self) -> tuple[float, float]:
         """The probabilities below the two bounds."""
-        low, high = ((self._to_line(bound) - self.mean) / self.sd for bound in self._bounds())
+        low, high = ((self._to_line(bound) - self.mean) / self.sd for bound in self.limits)
         return portable.normal_cdf(low), portable.normal_cdf(high)
 
     def _quantile(self, u: float) -> float:
@@ -353,33 +356,36 @@ class LogNormal(Normal):
         """Return what is wrong with the arguments, or None."""
         return _normal_problem("LogNormal", self, low_limit=0.0)
 
-    def _bounds(self) -> tuple[float, float]:
-        low, high = super()._bounds()
-        return max(low, 5e-324), high
+    @property
+    def limits(self) -> tuple[float, float]:
+        """The least and the greatest value."""
+        low, high = super().limits
+        return max(low, _LEAST), high
 
     def _to_line(self, value: float) -> float:
-        return math.inf if math.isinf(value) else portable.log(value)
+        return portable.log(value)
 
     def _from_line(self, x: float) -> float:
         return portable.exp(x)
 
 
 Distribution: TypeAlias = Float | Int | Choice | Normal | LogNormal
-TYPES: dict[str, type[Float | Int | Normal | LogNormal]] = {
-    "float": Float, "int": Int, "normal": Normal, "lognormal": LogNormal,
-}  # fmt: skip
-
-
-def from_json(entry: Mapping[str, object], when: When | None) -> Distribution:
-    """Return the distribution that `to_json` wrote; KeyError or TypeError where it did not."""
-    arguments = {name: value for name, value in entry.items() if name != "type"}
-    if entry["type"] == "choice":
-        options: Iterable[Value] = arguments.pop("options")  # type: ignore[assignment]
-        return Choice(*options, when=when, **arguments)  # type: ignore[arg-type]
-    return TYPES[str(entry["type"])](when=when, **arguments)  # type: ignore[arg-type]
 
 
 # The pieces that several of them share.
+
+
+def same(a: object, b: object) -> bool:
+    """Return whether two values are the same in a study: 1 and 1.0 are, 1 and True are not."""
+    return bool(a == b) and isinstance(a, bool) == isinstance(b, bool)
+
+
+def shown(value: object) -> str:
+    """Return a value as a message shows it: shortened, whatever its own repr does."""
+    try:
+        return f"{value!r:.100}"
+    except Exception:  # noqa: BLE001 - such as 10**5000, or any class with a broken repr
+        return f"a {type(value).__name__} that cannot be shown"
 
 
 def _cell(u: float, size: int) -> int:
@@ -390,101 +396,98 @@ def _centre(index: int, size: int) -> float:
     return (index + 0.5) / size
 
 
-def _cut(x: float, low: float | None, high: float | None) -> float:
-    x = x if low is None else max(x, float(low))
-    return x if high is None else min(x, float(high))
-
-
-def _cumulated(weights: Sequence[float]) -> list[float]:
-    total, sums = 0.0, []
-    for weight in weights:
-        total = total + weight
-        sums.append(total)
-    return [part / total for part in sums]
-
-
-def _marks(count: int) -> list[Decimal]:
-    """Evenly spaced numbers of the unit interval with both ends; one alone is the middle."""
-    if count == 1:
-        return [Decimal("0.5")]
-    return [Decimal(i) / Decimal(count - 1) for i in range(count)]
-
-
-def _steps(count: int, size: int) -> list[int]:
-    """Evenly spaced numbers of range(size), with both ends and without repeats."""
-    return [round(mark * (size - 1)) for mark in _marks(min(count, size))]
+def _cut(x: float, low: float, high: float) -> float:
+    return min(max(x, float(low)), float(high))
 
 
 def _number(value: object) -> float:
-    """Return a real number as a float; ValueError where it is none."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    """Return a real number, which may be one of numpy's; ValueError where it is none."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise ValueError("is not a number")  # noqa: TRY004 - reported as a value, not as a bug
-    return float(value)
+    return value  # type: ignore[return-value]
 
 
-def _in_range(value: object, low: float, high: float) -> float | int:
+def _in_range(value: object, low: float, high: float) -> float:
     number = _number(value)
     if not low <= number <= high:
-        raise ValueError(f"is outside of {low} to {high}")
-    return value if isinstance(value, int) else number
+        raise ValueError("is not above 0" if low == _LEAST else f"is outside of {low} to {high}")
+    return number
+
+
+def _is_finite(x: object) -> bool:
+    return isinstance(x, (int, float)) and not isinstance(x, bool) and abs(x) <= _MOST
+
+
+def _is_storable(option: object) -> bool:
+    """Whether JSON and SQLite hold it: UTF-8, 64 bits."""
+    if isinstance(option, str):
+        return not any("\ud800" <= letter <= "\udfff" for letter in option)
+    if isinstance(option, int):
+        return -(2**63) <= option < 2**63
+    return option is None or _is_finite(option)
+
+
+def _interval_problem(kind: str, of: Float | Int) -> str | None:
+    return (
+        _range_problem(kind, of.low, of.high)
+        or (_log_problem(kind, of) if of.log else None)
+        or _step_problem(kind, of.low, of.high, of.step)
+    )
 
 
 def _range_problem(kind: str, low: float, high: float) -> str | None:
     for bound in (low, high):
         if isinstance(bound, bool) or not isinstance(bound, (int, float)):
-            return f"{bound!r} is not a number: write {kind}(low, high)"
-    if not (math.isfinite(low) and math.isfinite(high) and math.isfinite(high - low)):
-        return f"{low} to {high} is not a finite range: give finite bounds"
+            return f"{shown(bound)} is not a number: write {kind}(low, high)"
+    if not (_is_finite(low) and _is_finite(high) and _is_finite(high - low)):
+        return f"{shown(low)} to {shown(high)} is not a finite range: give finite bounds"
     if low >= high:
-        remedy = (
-            f"write {kind}({high}, {low})" if low > high else "a fixed value needs no annotation"
-        )
+        remedy = f"write {kind}({high}, {low})" if low > high else _FIXED
         return f"low {low} is not below high {high}: {remedy}"
     if kind == "Int" and max(abs(low), abs(high)) > 2**53:
         return f"{low} to {high} is too large: whole numbers go up to 2**53"
     return None
 
 
-def _log_problem(
-    kind: str, low: float, high: float, *, log: bool, step: float | None
-) -> str | None:
-    if not log:
-        return None
-    if step is not None:
+def _log_problem(kind: str, of: Float | Int) -> str | None:
+    if of.step is not None:
         return "log and step exclude each other: leave out one"
-    if low <= 0:
-        positive = "1" if kind == "Int" else f"{high / 1000:g}" if high > 0 else "1e-4"
-        return f"log needs low above 0, not {low}: write a low such as {positive}, or leave out log"
-    return None
+    if of.low > 0:
+        return None
+    low = "1" if kind == "Int" else f"{of.high / 1000:g}" if of.high > 0 else "1e-4"
+    return f"log needs low above 0, not {of.low}: write a low such as {low}, or leave out log"
 
 
-def _step_problem(kind: str, low: float, high: float, step: float) -> str | None:
-    if not (isinstance(step, (int, float)) and math.isfinite(step) and step > 0):
-        return f"step {step} must be above 0"
-    exact_low, exact_step = as_written(low), as_written(step)
-    count, rest = divmod(as_written(high) - exact_low, exact_step)
+def _step_problem(kind: str, low: float, high: float, step: float | None) -> str | None:
+    if step is None:
+        return None
+    if not _is_finite(step) or step <= 0:
+        return f"step {shown(step)} must be a number above 0: change it, or leave it out"
+    count, rest = divmod(rational(high) - rational(low), rational(step))
+    if count > 2**54:
+        return f"step {step} is too small from {low} to {high}: leave it out"
     if not rest:
         return None
-    below, above = (exact_low + (count + extra) * exact_step for extra in (0, 1))
+    ends = [rational(low) + (count + more) * rational(step) for more in (0, 1)]
+    below, above = (end.numerator if end.denominator == 1 else float(end) for end in ends)
     fits = f"high={above}" if not count else f"high={below} or high={above}"
     return f"step {step} does not fit from {low} to {high}: write {fits} in {kind}"
 
 
 def _normal_problem(kind: str, normal: Normal, low_limit: float) -> str | None:
-    for bound in (normal.mean, normal.sd, normal.low or 1, normal.high or 1):
-        if (
-            isinstance(bound, bool)
-            or not isinstance(bound, (int, float))
-            or not math.isfinite(bound)
-        ):
-            return f"{bound!r} is not a finite number: write {kind}(mean, sd)"
+    given = (bound for bound in (normal.low, normal.high) if bound is not None)
+    for number in (normal.mean, normal.sd, *given):
+        if not _is_finite(number):
+            return f"{shown(number)} is not a finite number: write {kind}(mean, sd)"
     if normal.sd <= 0:
-        return f"sd {normal.sd} must be above 0"
-    low, high = normal._bounds()  # noqa: SLF001 - same module
-    if low >= high:
-        return f"low {low} is not below high {high}: swap them"
+        return f"sd {normal.sd} must be above 0: write {kind}(mean, sd)"
     if normal.low is not None and normal.low < low_limit:
         return f"low {normal.low} must not be negative: a {kind} number is above 0"
+    if normal.high is not None and normal.high <= low_limit:
+        return f"high {normal.high} must be above 0: a {kind} number is above 0"
+    low, high = normal.limits
+    if low >= high:
+        return f"low {low} is not below high {high}: {'swap them' if low > high else _FIXED}"
     start, end = normal._share  # noqa: SLF001 - same module
     if end - start < 1e-9:
         return f"almost nothing of the distribution lies from {low} to {high}: move mean, or widen"
@@ -493,6 +496,4 @@ def _normal_problem(kind: str, normal: Normal, low_limit: float) -> str | None:
 
 def _compact(entry: Json) -> Json:
     """Leave out what has its default value."""
-    return {
-        name: value for name, value in entry.items() if value is not None and value is not False
-    }
+    return {k: v for k, v in entry.items() if v is not None and v is not False}

@@ -25,7 +25,7 @@ def uniform(seed: int, number: int, purpose: str, name: str = "", draw: int = 0)
 
 
 def below(limit: int, seed: int, number: int, purpose: str) -> int:
-    """Return an integer from 0 to limit - 1, for any limit up to 2^100 without visible bias."""
+    """Return an integer from 0 to limit - 1; up to a limit of 2^100 without visible bias."""
     return (key(seed, number, purpose) * limit) >> 128
 
 
@@ -41,12 +41,18 @@ def permuted(index: int, size: int, seed: int, purpose: str) -> int:
     lands outside of the range is sent on until it lands inside (Black and Rogaway 2002).
     """
     half_bits = max(1, ((size - 1).bit_length() + 1) // 2)
-    mask = (1 << half_bits) - 1
     while True:
-        left, right = index >> half_bits, index & mask
+        left, right = index >> half_bits, index & ((1 << half_bits) - 1)
         for turn in range(6):
-            mixed = key(seed, turn, purpose, str(right)) & mask
-            left, right = right, left ^ mixed
+            left, right = right, left ^ _mixed(right, half_bits, seed, turn, purpose)
         index = left << half_bits | right
         if index < size:
             return index
+
+
+def _mixed(half: int, bits: int, seed: int, turn: int, purpose: str) -> int:
+    """Return as many random bits as a half has, 128 from each key."""
+    mixed = 0
+    for draw in range((bits + 127) // 128):
+        mixed |= key(seed, turn, purpose, str(half), draw) << 128 * draw
+    return mixed & ((1 << bits) - 1)

@@ -10,11 +10,13 @@ from __future__ import annotations
 import ast
 import operator
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 LONGEST = 1000  # characters
+DEEPEST = 200  # levels: far from Python's own limit, which depends on the caller
 LARGEST_POWER = 64
+LARGEST_BITS = 4096  # of a power, since powers of powers could fill the memory
 
 _ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul,
@@ -26,6 +28,7 @@ _COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
     ast.In: lambda a, b: a in b, ast.NotIn: lambda a, b: a not in b,
 }  # fmt: skip
 _FUNCTIONS: dict[str, Callable[..., Any]] = {"abs": abs, "min": min, "max": max}
+_ALLOWED = "comparisons, + - * / // % **, and, or, not, in, abs(a), min(a, b), max(a, b)"
 
 
 class ExpressionError(ValueError):
@@ -38,7 +41,7 @@ class Expression:
 
     text: str
     names: frozenset[str]
-    tree: ast.expr
+    tree: ast.expr = field(compare=False, repr=False)
 
     def holds(self, params: Mapping[str, object]) -> bool:
         """Return whether the constraint holds; ExpressionError where it cannot be computed."""
@@ -53,45 +56,65 @@ class Expression:
 def parse(text: str) -> Expression:
     """Read a constraint; ExpressionError says what is not allowed in it."""
     if len(text) > LONGEST:
-        raise ExpressionError(f"{text[:40]!r}… is longer than {LONGEST} characters")
+        raise ExpressionError(
+            f"{_short(text)} is longer than {LONGEST} characters: write it as several constraints"
+        )
     try:
         tree = ast.parse(text.strip(), mode="eval").body
-        names = frozenset(_check(tree))
+        names = frozenset(_check(tree, DEEPEST))
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         if isinstance(error, ExpressionError):
             raise
-        raise ExpressionError(f"{text!r} is not an expression: {error}") from error
+        reason = error.msg if isinstance(error, SyntaxError) else error
+        raise ExpressionError(
+            f"{_short(text)} cannot be read ({reason}): write a comparison such as a * b <= 100"
+        ) from error
     return Expression(text, names, tree)
 
 
-def _check(node: ast.AST) -> set[str]:  # noqa: C901 - one case for each kind of node
-    """Return the parameter names in a tree of allowed nodes."""
+def _short(text: str) -> str:
+    return repr(text) if len(text) <= 100 else f"{text[:40]!r}…"
+
+
+def _check(node: ast.AST, depth: int) -> set[str]:  # noqa: C901, PLR0912
+    """Return the parameter names in a tree of allowed nodes, of at most this depth."""
+    if not depth:
+        raise RecursionError(f"more than {DEEPEST} levels")
     match node:
         case ast.Name():
             return {node.id}
         case ast.Constant(value=value):
             if value is None or isinstance(value, (bool, int, float, str)):
                 return set()
-        case ast.BoolOp(values=parts) | ast.Tuple(elts=parts) | ast.List(elts=parts):
-            return _check_all(parts)
+        case ast.BoolOp(values=parts):
+            return _check_all(parts, depth)
         case ast.UnaryOp(operand=operand):
             if not isinstance(node.op, ast.Invert):
-                return _check(operand)
+                return _check(operand, depth - 1)
         case ast.BinOp(left=left, op=op, right=right):
             if type(op) in _ARITHMETIC or _is_small_power(node):
-                return _check(left) | _check(right)
+                return _check_all([left, right], depth)
         case ast.Compare(left=left, ops=ops, comparators=others):
             if all(type(op) in _COMPARISONS for op in ops):
-                return _check_all([left, *others])
+                return _check_all(
+                    [part for side in (left, *others) for part in _parts(side)], depth
+                )
         case ast.Call(func=ast.Name(id=function), args=arguments, keywords=[]):
-            if function in _FUNCTIONS and arguments:
-                return _check_all(arguments)
-    allowed = "comparisons, + - * / // % **, and, or, not, in, abs, min, max"
-    raise ExpressionError(f"{ast.unparse(node)!r} is not allowed in a constraint: use {allowed}")
+            if function in _FUNCTIONS and (len(arguments) == 1) == (function == "abs"):
+                return _check_all(arguments, depth)
+    raise ExpressionError(f"{ast.unparse(node)!r} is not allowed in a constraint: use {_ALLOWED}")
 
 
-def _check_all(nodes: list[ast.expr]) -> set[str]:
-    return set().union(*map(_check, nodes))
+def _check_all(nodes: list[ast.expr], depth: int) -> set[str]:
+    return set().union(*(_check(node, depth - 1) for node in nodes))
+
+
+def _parts(side: ast.expr) -> list[ast.expr]:
+    """Return what a side of a comparison compares.
+
+    Only there may a list stand: `where="a < 1, b < 2"` would be a list, which always holds.
+    """
+    return side.elts if isinstance(side, (ast.Tuple, ast.List)) else [side]
 
 
 def _is_small_power(node: ast.BinOp) -> bool:
@@ -113,10 +136,12 @@ def _value(node: ast.expr, params: Mapping[str, object]) -> Any:  # noqa: C901
             return value
         case ast.Tuple(elts=parts) | ast.List(elts=parts):
             return [_value(part, params) for part in parts]
-        case ast.BoolOp(op=ast.And(), values=parts):
-            return all(_value(part, params) for part in parts)
-        case ast.BoolOp(values=parts):
-            return any(_value(part, params) for part in parts)
+        case ast.BoolOp(op=op, values=parts):
+            for part in parts:
+                value = _value(part, params)
+                if bool(value) == isinstance(op, ast.Or):
+                    break
+            return value
         case ast.UnaryOp(op=ast.Not(), operand=operand):
             return not _value(operand, params)
         case ast.UnaryOp(op=op, operand=operand):
@@ -129,9 +154,7 @@ def _value(node: ast.expr, params: Mapping[str, object]) -> Any:  # noqa: C901
             return _comparison(node, params)
         case ast.Call(func=ast.Name(id=function), args=arguments):
             numbers = [_number(_value(part, params)) for part in arguments]
-            return _FUNCTIONS[function](
-                *numbers if len(numbers) > 1 or function == "abs" else [numbers]
-            )
+            return _FUNCTIONS[function](*numbers)
     raise ExpressionError(f"{ast.unparse(node)!r} is not allowed in a constraint")
 
 
@@ -157,4 +180,6 @@ def _power(base: float, exponent: float) -> float:
     result: float = 1
     for _ in range(int(exponent)):
         result *= base
+        if isinstance(result, int) and result.bit_length() > LARGEST_BITS:
+            raise OverflowError("a power is too large")
     return result

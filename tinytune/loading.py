@@ -76,6 +76,14 @@ def find(stored: ObjectiveReference, study: Path) -> str:
     )
 
 
+def place(target: str) -> str:
+    """Return what running a target would load: a file's whole path, or a module seen from here."""
+    name = _split(target)[0]
+    if name.endswith(".py"):
+        return str(Path(name).resolve())
+    return f"module {name} in {Path.cwd()}"
+
+
 def source_path(objective: Objective) -> Path | None:
     """Return the file that an objective was defined in, None if there is none (a notebook)."""
     path = Path(objective.function.__code__.co_filename)

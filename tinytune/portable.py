@@ -8,7 +8,9 @@ little beside a trial.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
+from fractions import Fraction
 from functools import lru_cache
 
 
@@ -46,9 +48,33 @@ def exp(x: float) -> float:
     return float(_CONTEXT.exp(_exact(x)))
 
 
-def ratio(part: int, whole: int) -> Decimal:
-    """Return part / whole, to 30 digits."""
-    return _CONTEXT.divide(Decimal(part), Decimal(whole))
+def rational(x: float) -> Fraction:
+    """Return x as written; fractions, unlike decimals, have no precision that others may change."""
+    return Fraction(as_written(x))
+
+
+def marks(count: int) -> list[Decimal]:
+    """Return evenly spaced numbers of the unit interval with both ends; one alone is the middle."""
+    if count == 1:
+        return [Decimal("0.5")]
+    return [_CONTEXT.divide(Decimal(i), Decimal(count - 1)) for i in range(count)]
+
+
+def steps(count: int, size: int) -> list[int]:
+    """Return up to `count` evenly spaced numbers of range(size), with both ends."""
+    count = min(count, size)
+    if count == 1:
+        return [round(Fraction(size - 1, 2))]
+    return [round(Fraction(i * (size - 1), count - 1)) for i in range(count)]
+
+
+def shares(weights: Sequence[float]) -> list[float]:
+    """Return, for each weight, what part of their sum lies up to it."""
+    total, sums = 0.0, []  # not `sum`: it rounds otherwise from Python 3.12 on
+    for weight in weights:
+        total = total + weight
+        sums.append(total)
+    return [part / total for part in sums]
 
 
 def interpolate(low: float, high: float, u: float | Decimal) -> float:
@@ -76,7 +102,8 @@ def fraction_log(low: float, high: float, x: float) -> float:
 
 def _exact(x: float | Decimal) -> Decimal:
     """Return x as a decimal number, to the last bit."""
-    return Decimal.from_float(x) if isinstance(x, (int, float)) else x
+    # Decimal(x) would be an error where the objective has made its thread trap floats.
+    return Decimal.from_float(x) if isinstance(x, (int, float)) else x  # noqa: FURB164
 
 
 @lru_cache(maxsize=1024)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from tinytune import db, draw, loading, search, study
-from tinytune.errors import StudyMismatchError, UsageError
+from tinytune import draw, files, loading, search, study, trust
+from tinytune.errors import ObjectiveError, StudyMismatchError, UsageError
 from tinytune.history import Source, StudyRecord
 from tinytune.objective import Objective
 from tinytune.search import SearchOptions
@@ -77,7 +77,42 @@ def start(
     if found is None and _is_endless(wanted) and not has_timeout:
         wanted = replace(wanted, budget=DEFAULT_TRIALS)
     wanted = study.with_budget(wanted)
-    return study.start(path, wanted, loading.source(objective))
+    is_new = study.start(path, wanted, loading.source(objective))
+    vouch(path, objective, target)
+    return is_new
+
+
+def vouch(path: Path, objective: Objective, target: str | None) -> None:
+    """Write into the study where its objective is, as its user has just named it."""
+    if target is None:
+        source = loading.source_path(objective)
+        if source is None:  # a notebook's
+            return
+        target = str(source)
+    reference = loading.reference(objective, path, target)
+    mark = trust.mark(loading.place(target))
+    with Reader(path) as reader:
+        known = reader.study().objective == reference
+        if known and (mark is None or reader.has_voucher(mark)):
+            return
+    with Store(path) as store:
+        store.set_objective(reference, mark)
+
+
+def find_objective(path: Path) -> str:
+    """Return the target that the study names, if its user has named it before.
+
+    ObjectiveError where it is not found, or where somebody else named it.
+    """
+    with Reader(path) as reader:
+        target = loading.find(reader.study().objective, path)
+        mark = trust.mark(loading.place(target))
+        if mark is not None and reader.has_voucher(mark):
+            return target
+    raise ObjectiveError(
+        f"{path} would run {target}, which you have not named for it before: look at both, "
+        f"then `tinytune resume {path} --objective {target}`"
+    )
 
 
 def extend(path: Path, trials: str | None) -> None:
@@ -180,7 +215,7 @@ def failure_text(path: Path, max_failures: int) -> str:
 
 def _found(path: Path) -> StudyRecord | None:
     """Return what the file holds, None if there is no file."""
-    if not db.exists(path):
+    if not files.exists(path):
         return None
     with Reader(path) as reader:
         return reader.study()

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from types import NoneType
 from typing import TypeAlias
 
 from tinytune import draw, expression
-from tinytune.distributions import Between, Distribution, Json, Value, from_json
+from tinytune.distributions import (
+    Between, Choice, Distribution, Float, Int, Json, LogNormal, Normal, Value, When, same, shown,
+)  # fmt: skip
 from tinytune.errors import SpaceError
 from tinytune.expression import Expression, ExpressionError
+from tinytune.portable import rational
 
 Params: TypeAlias = dict[str, Value]
 
@@ -33,7 +38,7 @@ class Condition:
             return False
         value = params[self.name]
         if self.between is None:
-            return any(value == v and _is_bool(value) == _is_bool(v) for v in self.values or ())
+            return any(same(value, wanted) for wanted in self.values or ())
         low, high = self.between.low, self.between.high
         return (
             isinstance(value, (int, float))
@@ -97,7 +102,7 @@ class Space:
                 "for example lr: Annotated[float, Float(1e-4, 1, log=True)] = 0.1"
             )
         _check_conditions(parameters)
-        texts = (where,) if isinstance(where, str) else tuple(where)
+        texts = tuple(where) if isinstance(where, (list, tuple)) else (where,)
         space = cls(parameters, tuple(_constraint(text, distributions) for text in texts))
         space._check_constraints()
         return space
@@ -150,11 +155,14 @@ class Space:
 
     def allows(self, params: Mapping[str, Value]) -> bool:
         """Return whether every constraint holds whose parameters are all active."""
-        return all(
-            constraint.holds(params)
-            for constraint in self.constraints
-            if constraint.names <= params.keys()
-        )
+        try:
+            return all(
+                constraint.holds(params)
+                for constraint in self.constraints
+                if constraint.names <= params.keys()
+            )
+        except ExpressionError as error:
+            raise SpaceError(f"constraint {error}: compare numbers with numbers") from error
 
     def checked(self, params: Mapping[str, object]) -> Params:
         """Return a configuration as it is stored; SpaceError names the parameter that is wrong."""
@@ -171,7 +179,9 @@ class Space:
                 raise SpaceError(f"parameter {parameter.name!r} has no value: give it one")
             checked[parameter.name] = _canonical(parameter, params[parameter.name])
         if not self.allows(checked):
-            raise SpaceError(f"{checked} does not satisfy {self._constraint_texts()}")
+            raise SpaceError(
+                f"{checked} does not satisfy {self._constraint_texts()}: change a value"
+            )
         return self.arranged(checked)
 
     def arranged(self, params: Mapping[str, Value]) -> Params:
@@ -194,7 +204,7 @@ class Space:
             name, when = str(entry.pop("name")), entry.pop("when", None)
             if "default" in entry:
                 defaults[name] = entry.pop("default")
-            distributions[name] = from_json(entry, _when_from_json(when))
+            distributions[name] = _distribution_from_json(entry, _when_from_json(when))
         return cls.of(distributions, defaults, document.get("where", ()))
 
     def _constraint_texts(self) -> str:
@@ -203,20 +213,17 @@ class Space:
     def _check_constraints(self) -> None:
         if not self.constraints:
             return
-        try:
-            if self.defaults is not None and not self.allows(self.defaults):
-                raise SpaceError(
-                    f"the defaults {self.defaults} do not satisfy {self._constraint_texts()}: "
-                    "change a default, or the constraint"
-                )
-            self.sample(0, 0, "check")
-        except ExpressionError as error:
-            raise SpaceError(f"constraint {error}: compare numbers with numbers") from error
+        if self.defaults is not None and not self.allows(self.defaults):
+            raise SpaceError(
+                f"the defaults {self.defaults} do not satisfy {self._constraint_texts()}: "
+                "change a default, or the constraint"
+            )
+        self.sample(0, 0, "check")
 
 
 def _parameter(name: str, distribution: Distribution, default: object) -> Parameter:
-    if not name.isidentifier():
-        raise SpaceError(f"parameter {name!r} is not a Python name: rename it")
+    if not isinstance(name, str) or not name.isidentifier():
+        raise SpaceError(f"parameter {shown(name)} is not a Python name: rename it")
     problem = distribution.problem()
     if problem:
         raise SpaceError(f"parameter {name!r}: {problem}")
@@ -232,7 +239,9 @@ def _canonical(parameter: Parameter, value: object, what: str = "") -> Value:
         return parameter.distribution.canonical(value)
     except ValueError as error:
         remedy = ": change it, or the range" if what else ""
-        raise SpaceError(f"parameter {parameter.name!r}: {what}{value!r} {error}{remedy}") from None
+        raise SpaceError(
+            f"parameter {parameter.name!r}: {what}{shown(value)} {error}{remedy}"
+        ) from None
 
 
 def _conditions(name: str, when: Mapping[str, object] | None) -> tuple[Condition, ...]:
@@ -240,7 +249,7 @@ def _conditions(name: str, when: Mapping[str, object] | None) -> tuple[Condition
         return ()
     if not isinstance(when, Mapping) or not when:
         raise SpaceError(
-            f"parameter {name!r}: when={when!r} is not a condition: "
+            f"parameter {name!r}: when={shown(when)} is not a condition: "
             'write when={"optimizer": "sgd"}, a list of values, or Between(low, high)'
         )
     return tuple(_condition(name, other, wanted) for other, wanted in when.items())
@@ -248,6 +257,12 @@ def _conditions(name: str, when: Mapping[str, object] | None) -> tuple[Condition
 
 def _condition(name: str, other: str, wanted: object) -> Condition:
     if isinstance(wanted, Between):
+        for bound in (wanted.low, wanted.high):
+            if isinstance(bound, bool) or not isinstance(bound, (int, float, NoneType)):
+                raise SpaceError(
+                    f"parameter {name!r}: the bound {shown(bound)} of its condition on {other!r} "
+                    "is not a number: write Between(low, high)"
+                )
         return Condition(other, between=wanted)
     if isinstance(wanted, range):
         if wanted.step == 1 and wanted:
@@ -258,10 +273,24 @@ def _condition(name: str, other: str, wanted: object) -> Condition:
     values = tuple(wanted) if isinstance(wanted, (list, tuple)) else (wanted,)
     if not values or not all(v is None or isinstance(v, (str, int, float)) for v in values):
         raise SpaceError(
-            f"parameter {name!r}: the condition {other}={wanted!r} is not a value, "
-            "a list of values or Between(low, high)"
+            f"parameter {name!r}: the condition {other}={shown(wanted)} is not a value: "
+            "write a value, a list of values or Between(low, high)"
         )
     return Condition(other, values=values)
+
+
+_TYPES: dict[str, type[Float | Int | Normal | LogNormal]] = {
+    "float": Float, "int": Int, "normal": Normal, "lognormal": LogNormal,
+}  # fmt: skip
+
+
+def _distribution_from_json(entry: Mapping[str, object], when: When | None) -> Distribution:
+    """Return the distribution that `to_json` wrote; KeyError or TypeError where it did not."""
+    arguments = {name: value for name, value in entry.items() if name != "type"}
+    if entry["type"] == "choice":
+        options: Iterable[Value] = arguments.pop("options")  # type: ignore[assignment]
+        return Choice(*options, when=when, **arguments)  # type: ignore[arg-type]
+    return _TYPES[str(entry["type"])](when=when, **arguments)  # type: ignore[arg-type]
 
 
 def _when_from_json(when: Mapping[str, object] | None) -> dict[str, object] | None:
@@ -282,18 +311,44 @@ def _check_conditions(parameters: tuple[Parameter, ...]) -> None:
             if other is None:
                 others = ", ".join(name for name in by_name if name != parameter.name)
                 raise SpaceError(
-                    f"parameter {parameter.name!r} has a condition on {condition.name!r}, "
-                    f"which is not a parameter: use one of {others}"
+                    f"parameter {parameter.name!r} has a condition on {condition.name!r}, which is "
+                    f"not a parameter: {f'use one of {others}' if others else 'remove it'}"
                 )
-            for value in condition.values or ():
-                try:
-                    other.distribution.canonical(value)
-                except ValueError as error:
-                    raise SpaceError(
-                        f"parameter {parameter.name!r} has a condition that never holds: "
-                        f"{condition.name}={value!r} {error}"
-                    ) from None
+            problem = _never_holds(condition, other.distribution)
+            if problem:
+                raise SpaceError(
+                    f"parameter {parameter.name!r} has a condition that never holds: "
+                    f"{condition.name}={problem}: change it"
+                )
     _in_order_of_conditions(parameters)
+
+
+def _never_holds(condition: Condition, other: Distribution) -> str | None:
+    """Return which of the condition's values the other parameter can never have, and why."""
+    if condition.between is not None:
+        if _reaches(other, condition.between):
+            return None
+        return f"{condition.between} has none of its values"
+    for value in condition.values or ():
+        try:
+            other.canonical(value)
+        except ValueError as error:
+            return f"{shown(value)} {error}"
+    return None
+
+
+def _reaches(other: Distribution, between: Between) -> bool:
+    """Return whether a distribution has a value in a range."""
+    if isinstance(other, Choice):
+        return any(Condition("", between=between).holds({"": option}) for option in other.options)
+    low, high = other.limits if isinstance(other, Normal) else (other.low, other.high)
+    least = low if between.low is None else max(low, between.low)
+    most = high if between.high is None else min(high, between.high)
+    if least > most or isinstance(other, Normal) or other.size is None:
+        return bool(least <= most)
+    step = rational(other.step or 1)
+    first = math.ceil((rational(least) - rational(low)) / step)
+    return other.at(first) <= most
 
 
 def _in_order_of_conditions(parameters: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
@@ -312,6 +367,8 @@ def _in_order_of_conditions(parameters: tuple[Parameter, ...]) -> tuple[Paramete
 
 
 def _constraint(text: str, distributions: Mapping[str, Distribution]) -> Expression:
+    if not isinstance(text, str):
+        raise SpaceError(f"constraint {shown(text)} is not a text: write where='a * b <= 100'")
     try:
         constraint = expression.parse(text)
     except ExpressionError as error:
@@ -322,11 +379,9 @@ def _constraint(text: str, distributions: Mapping[str, Distribution]) -> Express
             f"constraint {text!r} uses {min(unknown)!r}, which is not a parameter: "
             f"use {', '.join(distributions)}"
         )
+    if not constraint.names:
+        raise SpaceError(f"constraint {text!r} uses no parameter: use {', '.join(distributions)}")
     return constraint
-
-
-def _is_bool(value: object) -> bool:
-    return isinstance(value, bool)
 
 
 def _drawn(seed: int, number: int, purpose: str, attempt: int, name: str) -> float:

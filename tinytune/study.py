@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tinytune import __version__, db, draw, lease, process, search
+from tinytune import __version__, draw, files, lease, process, search
 from tinytune.context import Trial
 from tinytune.errors import StudyMismatchError, UsageError
 from tinytune.history import (
@@ -229,7 +229,7 @@ def start(path: Path, wanted: StudyRecord, source: Source | None) -> bool:
     A budget that differs is taken over. StudyMismatchError, with the file unchanged, if the file
     holds another study.
     """
-    if not db.exists(path) and create(path, wanted, source, __version__):
+    if not files.exists(path) and create(path, wanted, source, __version__):
         return True
     with Reader(path) as reader:
         found = reader.study()

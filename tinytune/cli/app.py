@@ -154,14 +154,13 @@ def resume(
     """Continue a study; any number of terminals may do so at once."""
     from tinytune import loading, session
     from tinytune.cli import work
-    from tinytune.study import Study
 
     how = work.how(workers, timeout, max_failures, debug=debug)
-    with Study(study) as opened:
-        stored = opened.record.objective
-    target = objective or loading.find(stored, study)
+    target = session.find_objective(study) if objective is None else objective
     loaded = loading.load(target)
     session.check_space(study, loaded)
+    if objective is not None:
+        session.vouch(study, loaded, target)
     session.extend(study, trials)
     code = work.work(
         study, loaded, target, how, is_new=False, accept_changes=accept_changes, quiet=quiet

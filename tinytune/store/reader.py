@@ -58,7 +58,7 @@ class Reader:
             raise StudyFileError(f"{self.path} holds no study: restore it from a copy")
         space, search, goals, settings, seed, defaults, budget, objective, source, created = row
         try:
-            return StudyRecord(
+            record = StudyRecord(
                 Space.from_json(space),
                 SearchSpec(**json.loads(search)),
                 tuple(Goal(**goal) for goal in json.loads(goals)),
@@ -75,6 +75,22 @@ class Reader:
                 f"{self.path} describes its study in a way that makes no sense ({error}): "
                 "restore it from a copy"
             ) from error
+        self._check_views(record)
+        return record
+
+    def _check_views(self, record: StudyRecord) -> None:
+        """Refuse views that are not the study's own: people would be shown something else."""
+        expected = {view.strip() for view in sql.views(record.space, record.goals[0])}
+        found = {text for (text,) in self._db.all(sql.SELECT_VIEWS)}
+        if found != expected:
+            raise StudyFileError(
+                f"{self.path} has views that tinytune did not make: it was changed by hand or by "
+                "another program, and is not used; get it anew from where it came from"
+            )
+
+    def has_voucher(self, mark: str) -> bool:
+        """Return whether a user has left this mark."""
+        return self._db.one(sql.SELECT_VOUCHER, (mark,)) is not None
 
     def source(self, digest: str) -> Source | None:
         """Return a stored source text by its hash."""

@@ -16,7 +16,11 @@ SELECT_STUDY = """
 SELECT space, search, objectives, settings, seed, defaults, budget, objective, source, created
 FROM study
 """
+SELECT_VIEWS = "SELECT sql FROM sqlite_schema WHERE type = 'view'"
 SELECT_SOURCE = "SELECT hash, path, text FROM source WHERE hash = ?"
+SELECT_VOUCHER = "SELECT 1 FROM voucher WHERE mark = ?"
+INSERT_VOUCHER = "INSERT OR IGNORE INTO voucher (mark) VALUES (?)"
+SET_OBJECTIVE = "UPDATE study SET objective = ?"
 SET_BUDGET = "UPDATE study SET budget = ?"
 SET_SOURCE = "UPDATE study SET source = ?"
 

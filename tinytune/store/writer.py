@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tinytune import db, process
 from tinytune.errors import LeaseLostError
-from tinytune.history import Claim, Outcome, Source, StudyRecord, Token
+from tinytune.history import Claim, ObjectiveReference, Outcome, Source, StudyRecord, Token
 from tinytune.space import Params
 from tinytune.store import sql
 from tinytune.store.reader import Reader, loaded
@@ -87,6 +87,13 @@ class Store(Reader):
         """Change how many trials the study is to have."""
         with self._db.transaction(durable=True):
             self._db.change(sql.SET_BUDGET, (budget,))
+
+    def set_objective(self, reference: ObjectiveReference, mark: str | None) -> None:
+        """Write where the objective is, and the mark of the user who says so."""
+        with self._db.transaction():
+            self._db.change(sql.SET_OBJECTIVE, (_json(vars(reference)),))
+            if mark is not None:
+                self._db.change(sql.INSERT_VOUCHER, (mark,))
 
     def accept_source(self, source: Source) -> None:
         """Make this text the study's accepted one; the earlier ones are kept."""

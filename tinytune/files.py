@@ -1,0 +1,127 @@
+"""Paths and files, as far as SQLite has no part in them."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+from tinytune.errors import StudyFileError
+
+NETWORK_FILE_SYSTEMS = frozenset(
+    {"nfs", "nfs4", "cifs", "smb2", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs"}
+    | {"lustre", "beegfs", "gpfs", "fuse.sshfs"}
+)
+
+
+def check_folder(path: Path) -> None:
+    """Raise StudyFileError unless a file may stand at this path."""
+    try:
+        is_folder, has_folder = path.is_dir(), path.parent.is_dir()
+    except OSError as error:  # a folder on the way that may not be entered
+        raise StudyFileError(f"{path} cannot be reached: {error.strerror}") from error
+    if is_folder:
+        raise StudyFileError(f"{path} is a directory: name a file, such as {path / 'study.db'}")
+    if not has_folder:
+        raise StudyFileError(
+            f"{path} cannot be created: there is no directory {path.parent}; make it first"
+        )
+
+
+def exists(path: Path) -> bool:
+    """Return whether there is a file; StudyFileError where none could be."""
+    check_folder(path)
+    return path.exists()
+
+
+def check_path(path: Path) -> None:
+    """Raise StudyFileError unless there is a file that could be a study."""
+    check_folder(path)
+    try:
+        size = path.stat().st_size
+    except FileNotFoundError:
+        raise StudyFileError(
+            f"there is no study at {path}: start one with `tinytune run`, or check the path"
+        ) from None
+    except OSError as error:
+        raise StudyFileError(f"{path} cannot be read: {error.strerror}") from error
+    if size == 0:
+        raise StudyFileError(
+            f"{path} is empty, not a study: restore it from a copy, or delete it and start anew"
+        )
+
+
+def file_system(path: Path) -> str:
+    """Return the type of the file system that holds a path, '' where the system does not tell."""
+    try:
+        mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return ""
+    found, kind = "", ""
+    target = str(path.resolve())
+    for mount in mounts:
+        before, _, after = mount.partition(" - ")
+        point = before.split()[4].replace("\\040", " ")
+        inside = point == "/" or target == point or target.startswith(f"{point}/")
+        if inside and len(point) >= len(found):
+            found, kind = point, after.split()[0]
+    return kind
+
+
+def publish(path: Path, content: bytes) -> bool:
+    """Give a complete file its name in one step; False if a file is already there."""
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        try:
+            _publish_unnamed(path, content, folder)
+        except OSError as error:
+            if error.errno not in {errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL}:
+                raise
+            _publish_renamed(path, content)  # a file system without unnamed files
+        os.fsync(folder)  # so that the new name survives a power loss
+    except FileExistsError:
+        return False
+    finally:
+        os.close(folder)
+    return True
+
+
+def _publish_unnamed(path: Path, content: bytes, folder: int) -> None:
+    """Write a file that has no name yet: whenever this is killed, nothing is left behind."""
+    flag = getattr(os, "O_TMPFILE", None)
+    if flag is None:
+        raise OSError(errno.EOPNOTSUPP, "unnamed files are Linux's")
+    descriptor = os.open(path.parent, os.O_WRONLY | flag, 0o644)
+    try:
+        _write_synced(descriptor, content)
+        # The folder's descriptor makes Python call linkat, which alone follows this link.
+        os.link(f"/proc/self/fd/{descriptor}", path, src_dir_fd=folder, follow_symlinks=True)
+    finally:
+        os.close(descriptor)
+
+
+def _publish_renamed(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        try:
+            _write_synced(descriptor, content)
+        finally:
+            os.close(descriptor)
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without hard links
+            if path.exists():
+                raise FileExistsError(path) from None
+            temporary.rename(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _write_synced(descriptor: int, content: bytes) -> None:
+    with os.fdopen(descriptor, "wb", closefd=False) as file:
+        file.write(content)
+        file.flush()
+        os.fsync(descriptor)
