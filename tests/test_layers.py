@@ -20,7 +20,7 @@ ROWS = [
     {"objective"},
     {"search", "search.walk", "search.grid", "search.random"},
     {"store", "store.sql", "store.reader", "store.writer"},
-    {"lease"},
+    {"lease", "limits"},
     {"study", "loading"},
     {"worker"},
     {"child"},

@@ -160,3 +160,39 @@ def test_workers_wait_for_the_last_trial_of_another_command(study):
     _, errors = other.communicate(timeout=60)
     assert other.returncode == 0, errors
     assert states(study) == ["complete"]
+
+
+def test_a_trial_that_takes_too_long_has_failed_and_the_others_go_on(study):
+    process, gate = run_gated(study, trials=3, workers=1)
+    process.kill()
+    process.communicate(timeout=30)
+    slow = start("resume", study, "--trial-timeout", "0.3s")
+    await_true(lambda: states(study).count("failed") >= 1, slow)
+    gate.touch()
+    _, errors = slow.communicate(timeout=60)
+    assert slow.returncode == 0, errors
+    with Study(study) as opened:
+        failed = opened.trials("failed")
+        assert failed[0].number == 0
+        assert failed[0].error == "it ran longer than its limit of 0.3 s (--trial-timeout)"
+        assert failed[0].deaths == 0
+        assert opened.progress.ended == 3
+
+
+def test_a_trial_that_uses_too_much_memory_has_failed(study):
+    run = ["run", TOY, "--study", study, "--trials", 3, "--set", "harm=memory"]
+    done = tinytune(*run, "--max-memory", "300M")
+    assert done.returncode == 0, done.stderr
+    assert states(study) == ["complete", "failed", "complete"]
+    with Study(study) as opened:
+        assert "more than its limit of 315 MB (--max-memory)" in opened.trials()[1].error
+
+
+def test_status_tells_the_dead_from_the_living(study):
+    process, _ = run_gated(study)
+    assert tinytune("status", study).stdout.count("alive") == 2
+    kill_all(process)
+    process.communicate(timeout=30)
+    shown = tinytune("status", study).stdout
+    assert shown.count("dead\n") == 2
+    assert "runs again what dead workers held" in shown

@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 class NeedsRecoveryError(StudyFileError):
-    """The last writer died in the middle of a rollback journal; a reader may not repair that."""
+    """The last writer died in the middle of a transaction that only a writer may take back."""
 
 
 class Database:
@@ -158,15 +158,33 @@ def open_reader(path: Path) -> Database:
     """Open a study to read it; nothing is created or changed, whatever the file says."""
     check_path(path)
     database = _connect(path, "ro")
-    _check(database)
+    try:
+        _check(database)
+    except NeedsRecoveryError:
+        _recover(path)
+        database = _connect(path, "ro")
+        _check(database)
     database.one("PRAGMA query_only=ON")
     return database
 
 
+def _recover(path: Path) -> None:
+    """Let SQLite take back the half transaction of a process that died; a reader may not.
+
+    Only our own files: nothing of another program's is written, not even by recovering it. Nobody
+    can be at work on the file, so reading it directly takes no lock away from this process.
+    """
+    with path.open("rb") as file:
+        header = file.read(72)
+    if int.from_bytes(header[68:72], "big") == APPLICATION_ID:
+        database = _connect(path, "rw")
+        database.one("PRAGMA user_version")
+        database.close()
+
+
 def open_writer(path: Path) -> Database:
     """Open a study to work on it; files of older formats are brought up to date."""
-    with suppress(NeedsRecoveryError):
-        open_reader(path).close()  # a foreign file is refused before it is opened for writing
+    open_reader(path).close()  # a foreign file is refused before it is opened for writing
     database = _connect(path, "rw")
     _check(database)
     database.one("PRAGMA foreign_keys=ON")
@@ -287,7 +305,7 @@ def _explained(error: sqlite3.Error, path: Path) -> StudyFileError:
     code = getattr(error, "sqlite_errorcode", None)
     if code == _READONLY_ROLLBACK:
         return NeedsRecoveryError(
-            f"{path} was being written when its process died: `tinytune resume` repairs it"
+            f"{path} was being written when its process died: open it where it can be written"
         )
     reason = _REASONS.get(-1 if code is None else code & 0xFF)
     if reason is None:

@@ -10,8 +10,9 @@ from tinytune import loading, search, session
 from tinytune.distributions import Distribution, Value
 from tinytune.errors import ObjectiveError, UsageError
 from tinytune.history import Goal
+from tinytune.limits import TrialLimits
 from tinytune.objective import Objective
-from tinytune.output.progress import Live, seconds_of
+from tinytune.output.progress import Live, bytes_of, seconds_of
 from tinytune.search import SearchOptions
 from tinytune.session import Wishes, Work
 from tinytune.study import Study
@@ -34,6 +35,8 @@ class TunableObjective(Objective):
         grid: Mapping[str, int | Sequence[Value]] | None = None,
         defaults: bool | None = None,
         max_failures: int = 10,
+        trial_timeout: float | str | None = None,
+        max_memory: float | str | None = None,
         quiet: bool = False,
     ) -> Study:
         """Search for good parameters, in a new study or where the file's study stopped.
@@ -42,22 +45,28 @@ class TunableObjective(Objective):
         `trials` in all (default 100, or the whole grid); `seed` (default 0); `timeout` in seconds
         or as "2h": no trial starts later; `workers` processes (with one, trials run in this
         process); `settings` for the parameters that are not tuned; `grid` as in `tinytune.Grid`;
-        `defaults=False` not to begin with the defaults; `max_failures` in a row before it stops.
+        `defaults=False` not to begin with the defaults; `max_failures` in a row before it stops;
+        `trial_timeout` and `max_memory` ("10m", "2G") end a trial, whose process they then need.
 
         Returns the study, open for reading. StudyMismatchError if the file holds another study;
         ObjectiveError after too many failures.
         """
         loading.refuse_while_loading(f"{self.name}.tune()")
         path = Path(study)
-        how = Work(workers, None if timeout is None else seconds_of(timeout), max_failures)
+        limits = TrialLimits(
+            None if trial_timeout is None else seconds_of(trial_timeout),
+            None if max_memory is None else bytes_of(max_memory),
+        )
+        seconds = None if timeout is None else seconds_of(timeout)
+        how = Work(workers, seconds, max_failures, limits)
         wishes = Wishes(options_of(search, grid), seed, trials, defaults, settings or {})
         target = None
-        if workers > 1:
+        if workers > 1 or limits.any:
             source = loading.source_path(self)
             if source is None:
                 raise ObjectiveError(
                     f"{self.name} is in no file that other processes could load: "
-                    "put it into one, or use workers=1"
+                    "put it into one, or use workers=1 without limits for a trial"
                 )
             target = f"{source}:{self.name}"
         session.start(path, self, None, wishes, has_timeout=how.timeout_seconds is not None)

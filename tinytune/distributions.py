@@ -20,8 +20,7 @@ Value: TypeAlias = float | int | str | bool | None
 Json: TypeAlias = dict[str, object]
 
 _SMALLEST, _LARGEST = 2.0**-53, 1 - 2.0**-53  # an unbounded normal has no value at 0 and 1
-_MOST = sys.float_info.max
-_LEAST = 5e-324  # above 0
+_LEAST, _MOST = 5e-324, sys.float_info.max  # of the floats above 0
 _FIXED = "a fixed value needs no annotation"
 
 
@@ -210,21 +209,23 @@ class Choice:
         """Return what is wrong with the arguments, or None."""
         if not self.options:
             return "Choice has no options: write Choice('a', 'b')"
-        for index, option in enumerate(self.options):
+        seen = set()
+        for option in self.options:
             if not _is_storable(option):
                 return (
                     f"option {shown(option)} cannot be stored in a study: give the options names, "
                     "and look the name up in the objective"
                 )
-            if any(same(option, other) for other in self.options[:index]):
+            if (option, isinstance(option, bool)) in seen:
                 return f"option {option!r} is given twice: remove one"
+            seen.add((option, isinstance(option, bool)))
         return self._weights_problem()
 
     def _weights_problem(self) -> str | None:
         weights = self.weights
         if weights is None:
             return None
-        if not isinstance(weights, tuple) or not all(map(_is_finite, weights)):
+        if not isinstance(weights, tuple) or not all(map(is_finite, weights)):
             return f"weights {shown(weights)} are not finite numbers: write weights=[2, 1, 1]"
         if len(weights) != len(self.options):
             return f"{len(weights)} weights for {self.size} options: give one for each option"
@@ -304,7 +305,10 @@ class Normal:
             return float(low)
         if u >= 1 and self.high is not None:
             return float(high)
-        return _cut(self._from_line(self._quantile(u)), low, high)
+        start, end = self._share
+        p = _cut(start + u * (end - start), _SMALLEST, _LARGEST)
+        x = self.mean + self.sd * portable.normal_quantile(p)
+        return _cut(self._from_line(x), low, high)
 
     def to_unit(self, value: Value) -> float:
         """Return the probability, within the bounds, of a smaller value."""
@@ -335,11 +339,6 @@ class Normal:
         """The probabilities below the two bounds."""
         low, high = ((self._to_line(bound) - self.mean) / self.sd for bound in self.limits)
         return portable.normal_cdf(low), portable.normal_cdf(high)
-
-    def _quantile(self, u: float) -> float:
-        start, end = self._share
-        p = _cut(start + u * (end - start), _SMALLEST, _LARGEST)
-        return self.mean + self.sd * portable.normal_quantile(p)
 
     def _to_line(self, value: float) -> float:
         return value
@@ -414,7 +413,8 @@ def _in_range(value: object, low: float, high: float) -> float:
     return number
 
 
-def _is_finite(x: object) -> bool:
+def is_finite(x: object) -> bool:
+    """Return whether this is a plain number that a float can hold."""
     return isinstance(x, (int, float)) and not isinstance(x, bool) and abs(x) <= _MOST
 
 
@@ -424,7 +424,7 @@ def _is_storable(option: object) -> bool:
         return not any("\ud800" <= letter <= "\udfff" for letter in option)
     if isinstance(option, int):
         return -(2**63) <= option < 2**63
-    return option is None or _is_finite(option)
+    return option is None or is_finite(option)
 
 
 def _interval_problem(kind: str, of: Float | Int) -> str | None:
@@ -439,7 +439,7 @@ def _range_problem(kind: str, low: float, high: float) -> str | None:
     for bound in (low, high):
         if isinstance(bound, bool) or not isinstance(bound, (int, float)):
             return f"{shown(bound)} is not a number: write {kind}(low, high)"
-    if not (_is_finite(low) and _is_finite(high) and _is_finite(high - low)):
+    if not (is_finite(low) and is_finite(high) and is_finite(high - low)):
         return f"{shown(low)} to {shown(high)} is not a finite range: give finite bounds"
     if low >= high:
         remedy = f"write {kind}({high}, {low})" if low > high else _FIXED
@@ -461,7 +461,7 @@ def _log_problem(kind: str, of: Float | Int) -> str | None:
 def _step_problem(kind: str, low: float, high: float, step: float | None) -> str | None:
     if step is None:
         return None
-    if not _is_finite(step) or step <= 0:
+    if not is_finite(step) or step <= 0:
         return f"step {shown(step)} must be a number above 0: change it, or leave it out"
     count, rest = divmod(rational(high) - rational(low), rational(step))
     if count > 2**54:
@@ -477,7 +477,7 @@ def _step_problem(kind: str, low: float, high: float, step: float | None) -> str
 def _normal_problem(kind: str, normal: Normal, low_limit: float) -> str | None:
     given = (bound for bound in (normal.low, normal.high) if bound is not None)
     for number in (normal.mean, normal.sd, *given):
-        if not _is_finite(number):
+        if not is_finite(number):
             return f"{shown(number)} is not a finite number: write {kind}(mean, sd)"
     if normal.sd <= 0:
         return f"sd {normal.sd} must be above 0: write {kind}(mean, sd)"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from tinytune.process import Identity
 from tinytune.space import Params, Space
 
 State: TypeAlias = Literal["waiting", "running", "complete", "stopped", "failed"]
@@ -80,6 +81,20 @@ class Token:
     number: int
     attempt: int
     worker: int
+
+
+@dataclass(frozen=True)
+class RunningTrial:
+    """A trial that is running, and the process that runs it."""
+
+    token: Token
+    started: float  # Unix seconds
+    process: Identity
+
+    @property
+    def pid(self) -> int:
+        """The process's number on its host."""
+        return self.process.pid
 
 
 @dataclass(frozen=True)

@@ -6,18 +6,23 @@ import functools
 import inspect
 import json
 import math
+import numbers
+import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 
 from tinytune import context
 from tinytune.context import Trial
-from tinytune.distributions import Choice, Distribution, Float, Int, Normal
+from tinytune.distributions import Choice, Distribution, Float, Int, Normal, is_finite, shown
 from tinytune.errors import ObjectiveError, SpaceError, UsageError
 from tinytune.history import Goal, Outcome
 from tinytune.space import Space
 
 LONGEST_ERROR = 4096  # characters of a stored message
 LONGEST_TRACEBACK = 16_384  # characters of a stored traceback; its end is kept
+_DISTRIBUTIONS = (Float, Int, Choice, Normal)
+_UNIONS = (typing.Union, types.UnionType)
+_TRIALS = (Trial, "Trial", "tinytune.Trial")  # as texts where the annotations cannot be read
 
 
 class Objective:
@@ -35,21 +40,21 @@ class Objective:
         space: Mapping[str, Distribution] | None = None,
         where: str | Sequence[str] = (),
     ) -> None:
+        if not callable(function) or not hasattr(function, "__qualname__"):
+            raise ObjectiveError(
+                f"{shown(function)} is not a function: write @tinytune.trial above a `def`, "
+                "or @tinytune.trial(minimize='loss')"
+            )
         functools.update_wrapper(self, function)
         self.function = function
         self.goals = (goal,)
         self._signature = inspect.signature(function)
-        hints = _hints(function)
-        distributions = _annotated(hints) if space is None else dict(space)
-        self._trial_name = _trial_name(self._signature, hints, distributions)
-        _check_signature(self._signature, distributions, self._trial_name)
-        defaults = {
-            name: parameter.default
-            for name, parameter in self._signature.parameters.items()
-            if parameter.default is not parameter.empty and name in distributions
-        }
+        hints = _hints(function, can_fail=space is not None)
         try:
-            self.space = _space(distributions, defaults, where)
+            distributions = _annotated(hints) if space is None else dict(space)
+            self._trial_name = _trial_name(self._signature, hints, distributions)
+            _check_signature(self._signature, distributions, self._trial_name)
+            self.space = _space(self._signature, distributions, where)
         except SpaceError as error:
             raise SpaceError(f"{self.name}: {error}") from None
         self.settings = self._own_settings(distributions)
@@ -110,36 +115,53 @@ class Objective:
 
 def outcome(returned: object, goals: Sequence[Goal]) -> Outcome:
     """Turn what an objective returned into how its trial ended."""
-    values = returned if isinstance(returned, Mapping) else {goals[0].name: returned}
-    numbers: dict[str, float] = {}
+    try:
+        values = _named_values(returned, goals[0].name)
+    except Exception as error:  # noqa: BLE001 - a mapping of their own, for example
+        return failure(error)
+    checked: dict[str, float] = {}
     for name, value in values.items():
         number, reason = _number(value)
         if number is None:
-            return Outcome("failed", error=f"the objective returned {name} = {reason}")
-        numbers[str(name)] = number
+            return _failed(f"the objective returned {name} = {reason}")
+        checked[name] = number
     for goal in goals:
-        if goal.name not in numbers:
-            found = ", ".join(map(str, values)) or "nothing"
-            return Outcome("failed", error=f"the objective returned no {goal.name!r}, only {found}")
-    return Outcome("complete", numbers[goals[0].name], numbers)
+        if goal.name not in checked:
+            found = ", ".join(checked) or "an empty mapping"
+            return _failed(f"the objective returned no {goal.name!r}, only {found}")
+    return Outcome("complete", checked[goals[0].name], checked)
+
+
+def _named_values(returned: object, name: str) -> dict[str, object]:
+    if not isinstance(returned, Mapping):
+        return {name: returned}
+    return {_printable(str(key)): value for key, value in returned.items()}
 
 
 def _number(value: object) -> tuple[float | None, str]:
     """Return a finite number, or why there is none."""
-    shown = f"{value!r:.100}"
     if value is None:
         return None, "None: end it with `return loss`"
-    if isinstance(value, (bool, str, bytes, complex)) or not hasattr(value, "__float__"):
-        return None, f"{shown}, a {type(value).__name__}, not a number"
     try:
-        number = float(value)
+        if not _is_real(value):
+            return None, f"{shown(value)}, a {type(value).__name__}, not a number"
+        number = float(value)  # type: ignore[arg-type]
     except OverflowError:
-        return None, f"{shown}, too large for a number of 64 bits"
+        return None, f"{shown(value)}, too large for a number of 64 bits"
     except Exception as error:  # noqa: BLE001 - an array of two numbers, for example
-        return None, f"{shown}, which is no single number ({error})"
+        return None, f"{shown(value)}, which is no single number ({_message(error)})"
     if not math.isfinite(number):
         return None, "NaN, not a number" if math.isnan(number) else f"{number}, not a finite number"
     return number, ""
+
+
+def _is_real(value: object) -> bool:
+    """Return whether float() makes a number of this without losing or guessing anything."""
+    if isinstance(value, (bool, str, bytes)) or type(value).__name__ in {"bool", "bool_"}:
+        return False
+    if isinstance(value, numbers.Complex) and not isinstance(value, numbers.Real):
+        return False  # numpy would drop the imaginary part of one of its own
+    return hasattr(value, "__float__")
 
 
 def failure(error: BaseException) -> Outcome:
@@ -147,18 +169,21 @@ def failure(error: BaseException) -> Outcome:
     import traceback
 
     try:
-        message = f"{type(error).__name__}: {error}".strip()
-    except Exception:  # noqa: BLE001 - an error that cannot be printed is still an error
-        message = f"{type(error).__name__} (its message cannot be printed)"
-    try:
         lines = "".join(traceback.format_exception(error))
     except Exception:  # noqa: BLE001 - as above
         lines = "".join(traceback.format_tb(error.__traceback__))
-    return Outcome(
-        "failed",
-        error=_printable(message)[:LONGEST_ERROR],
-        traceback=_printable(lines)[-LONGEST_TRACEBACK:],
-    )
+    return _failed(_message(error), _printable(lines)[-LONGEST_TRACEBACK:])
+
+
+def _failed(error: str, lines: str | None = None) -> Outcome:
+    return Outcome("failed", error=_printable(error)[:LONGEST_ERROR], traceback=lines)
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return f"{type(error).__name__}: {error}".removesuffix(": ")
+    except Exception:  # noqa: BLE001 - an error that cannot be printed is still an error
+        return f"{type(error).__name__} (its message cannot be printed)"
 
 
 def _printable(text: str) -> str:
@@ -166,10 +191,12 @@ def _printable(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def _hints(function: Callable[..., object]) -> dict[str, object]:
+def _hints(function: Callable[..., object], *, can_fail: bool) -> dict[str, object]:
     try:
         return typing.get_type_hints(function, include_extras=True)
     except Exception as error:
+        if can_fail:  # the space was given: only a trial parameter is looked for
+            return dict(inspect.get_annotations(function))
         raise ObjectiveError(
             f"the annotations of {function.__qualname__} cannot be read ({error}): "
             "import the names that they use at the top of the file, or give space={...}"
@@ -180,15 +207,35 @@ def _annotated(hints: Mapping[str, object]) -> dict[str, Distribution]:
     """Return the parameters that are annotated with a distribution."""
     found: dict[str, Distribution] = {}
     for name, hint in hints.items():
-        for extra in getattr(hint, "__metadata__", ()):
-            if isinstance(extra, (Float, Int, Choice, Normal)):
+        if name == "return":
+            continue
+        if isinstance(hint, _DISTRIBUTIONS) or _is_distribution_class(hint):
+            raise SpaceError(
+                f"parameter {name!r} is annotated with a distribution alone: "
+                "write a type with it, for example Annotated[float, Float(0, 1)]"
+            )
+        for extra in _extras(hint):
+            if isinstance(extra, _DISTRIBUTIONS):
                 found[name] = extra
-            elif extra in {Float, Int, Choice, Normal} if isinstance(extra, type) else False:
+            elif _is_distribution_class(extra):
                 raise SpaceError(
                     f"parameter {name!r}: {extra.__name__} has no range: "
                     f"write {extra.__name__}(...) with its arguments"
                 )
     return found
+
+
+def _extras(hint: object) -> list[object]:
+    """Return what is annotated beside a type, also within `Annotated[float, …] | None`."""
+    return [extra for member in _members(hint) for extra in getattr(member, "__metadata__", ())]
+
+
+def _members(hint: object) -> tuple[object, ...]:
+    return typing.get_args(hint) if typing.get_origin(hint) in _UNIONS else (hint,)
+
+
+def _is_distribution_class(extra: object) -> typing.TypeGuard[type]:
+    return isinstance(extra, type) and issubclass(extra, _DISTRIBUTIONS)
 
 
 def _trial_name(
@@ -198,7 +245,8 @@ def _trial_name(
 ) -> str | None:
     """Return the name of the parameter that gets the running trial."""
     for name in signature.parameters:
-        if name not in distributions and hints.get(name) is Trial:
+        wanted = any(member in _TRIALS for member in _members(hints.get(name)))
+        if wanted and name not in distributions:
             return name
     return None
 
@@ -208,20 +256,25 @@ def _check_signature(
 ) -> None:
     takes_any = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
     for name, distribution in distributions.items():
-        if not isinstance(distribution, (Float, Int, Choice, Normal)):
+        if not isinstance(distribution, _DISTRIBUTIONS):
             raise SpaceError(
-                f"parameter {name!r}: {distribution!r} is not a distribution: "
+                f"parameter {name!r}: {shown(distribution)} is not a distribution: "
                 "use Float, Int, Choice, Normal or LogNormal"
             )
         if name not in signature.parameters and not takes_any:
-            raise SpaceError(f"parameter {name!r} of the space is not one of the function's")
+            raise SpaceError(
+                f"parameter {name!r} of the space is not one of the function's: "
+                f"it has {', '.join(signature.parameters) or 'none'}"
+            )
     for name, parameter in signature.parameters.items():
         if parameter.kind is parameter.POSITIONAL_ONLY:
             raise SpaceError(f"parameter {name!r} is positional-only: remove the / after it")
+        if parameter.kind in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}:
+            if name in distributions:
+                raise SpaceError(f"parameter {name!r} has a star and cannot be tuned: remove it")
+            continue
         fixed = name not in distributions and name != trial_name
-        if fixed and parameter.default is parameter.empty and parameter.kind not in {
-            parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD,
-        }:  # fmt: skip
+        if fixed and parameter.default is parameter.empty:
             raise SpaceError(
                 f"parameter {name!r} has neither a distribution nor a default: annotate it, "
                 f"for example {name}: Annotated[float, Float(0, 1)], or give it a fixed value"
@@ -229,33 +282,45 @@ def _check_signature(
 
 
 def _space(
+    signature: inspect.Signature,
     distributions: Mapping[str, Distribution],
-    defaults: Mapping[str, object],
     where: str | Sequence[str],
 ) -> Space:
+    defaults = {}
     for name, distribution in distributions.items():
-        if distribution.when is not None and name not in defaults:
+        parameter = signature.parameters.get(name)
+        if parameter is None:  # the function takes any names, and gets those that are there
+            continue
+        if parameter.default is not parameter.empty:
+            defaults[name] = parameter.default
+        elif distribution.when is not None:
             raise SpaceError(
                 f"parameter {name!r} has a condition but no default: give it one, which the "
                 "function gets where the condition does not hold"
             )
-    # None stands for "not there" in a conditional parameter; it need not be in the range.
-    defaults = {
-        name: default
-        for name, default in defaults.items()
-        if default is not None or distributions[name].when is None
-    }
+        # None stands for "not there" in a conditional parameter; it need not be in the range.
+        options = distribution.options if isinstance(distribution, Choice) else ()
+        is_option = any(option is None for option in options)
+        if distribution.when is not None and defaults[name] is None and not is_option:
+            del defaults[name]
     return Space.of(distributions, defaults, where)
 
 
 def _converted(name: str, value: object, default: object) -> object:
     """Return a setting's new value; it must be of the default's kind."""
-    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    kinds = (bool, int, float, str)
-    if isinstance(default, kinds) and type(value) is not type(default):
+    if not _is_json(value):
         raise UsageError(
-            f"setting {name!r} is {default!r}, a {type(default).__name__}, and {value!r} is not"
+            f"setting {name!r} cannot be {shown(value)}: a study stores texts, finite numbers, "
+            "true, false, null, and lists and mappings of them"
+        )
+    kind = next((kind for kind in (bool, int, float, str) if isinstance(default, kind)), object)
+    if kind is float and is_finite(value):
+        return float(value)  # type: ignore[arg-type]
+    is_flag_for_number = isinstance(value, bool) and kind is int
+    if not isinstance(value, kind) or is_flag_for_number:
+        article = "an" if kind is int else "a"
+        raise UsageError(
+            f"setting {name!r} is {default!r}, {article} {kind.__name__}, and {shown(value)} is not"
         )
     return value
 
@@ -263,5 +328,5 @@ def _converted(name: str, value: object, default: object) -> object:
 def _is_json(value: object) -> bool:
     try:
         return bool(json.loads(json.dumps(value, allow_nan=False)) == value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         return False

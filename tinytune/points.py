@@ -7,12 +7,43 @@ looked at here: whether a point satisfies them is known only when it is made.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TypeAlias, overload
 
-from tinytune.distributions import Value
+from tinytune.distributions import Distribution, Value, same
 from tinytune.space import Parameter, Params, Space
+
+_Key: TypeAlias = tuple[int, tuple[str, ...]]
+
+
+class Values(Sequence[Value]):
+    """All values of a finite distribution, made when they are asked for."""
+
+    def __init__(self, distribution: Distribution) -> None:
+        self._distribution = distribution
+
+    def __len__(self) -> int:
+        return self._distribution.size or 0
+
+    @overload
+    def __getitem__(self, index: int) -> Value: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Value]: ...
+    def __getitem__(self, index: int | slice) -> Value | Sequence[Value]:
+        places = range(len(self))[index]
+        if isinstance(places, range):
+            return [self[place] for place in places]
+        return self._distribution.at(places)  # type: ignore[union-attr]
+
+    def place(self, value: Value) -> int | None:
+        """Return where a value is, None if nowhere; without a look at the others."""
+        try:
+            return self._distribution.index(self._distribution.canonical(value))  # type: ignore[union-attr, arg-type]
+        except ValueError:
+            return None
 
 
 @dataclass(frozen=True)
@@ -21,7 +52,8 @@ class Points:
 
     space: Space
     values: Mapping[str, Sequence[Value]]
-    _counts: dict[tuple[int, tuple[object, ...]], int] = field(default_factory=dict, repr=False)
+    _counts: dict[_Key, int] = field(default_factory=dict, repr=False)
+    _branches: dict[_Key, list[int]] = field(default_factory=dict, repr=False)
 
     @cached_property
     def size(self) -> int:
@@ -41,9 +73,9 @@ class Points:
             if not parameter.is_active(params):
                 continue
             name = parameter.name
-            branches = self._branches(position, params)
-            if branches:
-                places[name], index = _branch(branches, index)
+            if ends := self._ends(position, params):
+                places[name] = bisect_right(ends, index)
+                index -= _start(ends, places[name])
             else:
                 places[name], index = divmod(index, self._count(position + 1, params))
             params[name] = self.values[name][places[name]]
@@ -59,8 +91,8 @@ class Points:
             place = _place(self.values[parameter.name], params[parameter.name])
             if place is None:
                 return None
-            if branches := self._branches(position, before):
-                index += sum(branches[:place])
+            if ends := self._ends(position, before):
+                index += _start(ends, place)
             else:
                 index += place * self._count(position + 1, before)
             before[parameter.name] = params[parameter.name]
@@ -81,44 +113,55 @@ class Points:
             watched.append(tuple(sorted(earlier & looked_at)))
         return tuple(watched)
 
-    def _branches(self, position: int, params: Params) -> list[int]:
-        """Return each value's number of points, or nothing where all have equally many."""
-        parameter = self._parameters[position]
-        if parameter.name not in self._watched[position + 1]:
+    def _key(self, position: int, params: Params) -> _Key:
+        """Return what the number of points from a position on depends on."""
+        # A missing parameter is not one that is None.
+        watched = self._watched[position]
+        return position, tuple(repr(params[n]) if n in params else "" for n in watched)
+
+    def _ends(self, position: int, params: Params) -> list[int]:
+        """Return, for each value, the number of points up to its last one.
+
+        The list is empty where all values have equally many.
+        """
+        name = self._parameters[position].name
+        if name not in self._watched[position + 1]:
             return []
-        return [
-            self._count(position + 1, {**params, parameter.name: value})
-            for value in self.values[parameter.name]
-        ]
+        key = self._key(position, params)
+        if key not in self._branches:
+            ends, end = [], 0
+            for value in self.values[name]:
+                end += self._count(position + 1, {**params, name: value})
+                ends.append(end)
+            self._branches[key] = ends
+        return self._branches[key]
 
     def _count(self, position: int, params: Params) -> int:
         """Return how many points there are, given the parameters before this position."""
-        if position == len(self._parameters):
-            return 1
-        key = (position, tuple(repr(params.get(name)) for name in self._watched[position]))
+        key = self._key(position, params)
         if key not in self._counts:
-            parameter = self._parameters[position]
-            if not parameter.is_active(params):
-                count = self._count(position + 1, params)
-            elif branches := self._branches(position, params):
-                count = sum(branches)
-            else:
-                count = len(self.values[parameter.name]) * self._count(position + 1, params)
+            count = 1
+            for later in range(position, len(self._parameters)):
+                parameter = self._parameters[later]
+                if not parameter.is_active(params):
+                    continue
+                if ends := self._ends(later, params):
+                    count *= ends[-1]
+                    break
+                count *= len(self.values[parameter.name])
             self._counts[key] = count
         return self._counts[key]
 
 
-def _branch(branches: Sequence[int], index: int) -> tuple[int, int]:
-    """Return the branch that a number falls into, and its number there."""
-    for place, count in enumerate(branches):
-        if index < count:
-            return place, index
-        index -= count
-    raise IndexError(index)
+def _start(ends: Sequence[int], place: int) -> int:
+    """Return the number of points before those of a value."""
+    return ends[place - 1] if place else 0
 
 
 def _place(values: Sequence[Value], value: Value) -> int | None:
+    if isinstance(values, Values):
+        return values.place(value)
     for place, candidate in enumerate(values):
-        if candidate == value and isinstance(candidate, bool) == isinstance(value, bool):
+        if same(candidate, value):
             return place
     return None

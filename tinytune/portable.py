@@ -39,8 +39,8 @@ def log_decimal(x: float) -> Decimal:
 
 
 def log(x: float) -> float:
-    """Return the natural logarithm of x > 0."""
-    return float(log_decimal(x))
+    """Return the natural logarithm of x > 0; of its exact value, since near 1 every bit counts."""
+    return float(_CONTEXT.ln(_exact(x)))
 
 
 def exp(x: float) -> float:
@@ -79,6 +79,8 @@ def shares(weights: Sequence[float]) -> list[float]:
 
 def interpolate(low: float, high: float, u: float | Decimal) -> float:
     """Return low + u (high - low) in decimal arithmetic, for 0 <= u <= 1."""
+    if u <= 0 or u >= 1:
+        return float(low if u <= 0 else high)
     start, end = as_written(low), as_written(high)
     return float(_CONTEXT.fma(_exact(u), _CONTEXT.subtract(end, start), start))
 
@@ -88,6 +90,8 @@ def interpolate_log(low: float, high: float, u: float | Decimal) -> float:
 
     Powers of ten come out exactly: from 1e-5 to 1 at u = 0.2 (a Decimal) it is 1e-4.
     """
+    if u <= 0 or u >= 1:  # the rounding of a logarithm may miss an end by a bit
+        return float(low if u <= 0 else high)
     start, end = log_decimal(low), log_decimal(high)
     exponent = _CONTEXT.fma(_exact(u), _CONTEXT.subtract(end, start), start)
     return min(max(float(_CONTEXT.exp(exponent)), float(low)), float(high))

@@ -11,6 +11,7 @@ from typing import Protocol
 from tinytune import draw, files, loading, search, study, trust
 from tinytune.errors import ObjectiveError, StudyMismatchError, UsageError
 from tinytune.history import Source, StudyRecord
+from tinytune.limits import NO_LIMITS, TrialLimits
 from tinytune.objective import Objective
 from tinytune.search import SearchOptions
 from tinytune.store.reader import Reader
@@ -50,6 +51,7 @@ class Work:
     workers: int = 1
     timeout_seconds: float | None = None
     max_failures: int = 10
+    trial_limits: TrialLimits = NO_LIMITS
     debug: bool = False
 
     def __post_init__(self) -> None:
@@ -174,24 +176,16 @@ def run(path: Path, objective: Objective, target: str | None, how: Work, live: L
     if record is not None and _is_endless(record) and how.timeout_seconds is None:
         raise UsageError(f"{path} has no limit: say --trials N or --timeout 2h")
     deadline = None if how.timeout_seconds is None else time.monotonic() + how.timeout_seconds
-    store = Store(path)
-    try:
+    with Store(path) as store:
         since = store.tick()
         if target is None:
             return _run_here(path, objective, Limits(deadline, how.max_failures, since), live)
         source = loading.source(objective)
+        digest = None if source is None else source.hash
         order = Order(
-            path,
-            target,
-            source.hash if source else None,
-            deadline,
-            how.max_failures,
-            since,
-            how.debug,
+            path, target, digest, deadline, how.max_failures, since, how.trial_limits, how.debug
         )
         return Supervisor(order, store, lambda: live.observe(store), live.note).run(how.workers)
-    finally:
-        store.close()
 
 
 def _run_here(path: Path, objective: Objective, limits: Limits, live: Live) -> Ending:

@@ -7,12 +7,23 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from types import NoneType
 from typing import TypeAlias
 
 from tinytune import draw, expression
 from tinytune.distributions import (
-    Between, Choice, Distribution, Float, Int, Json, LogNormal, Normal, Value, When, same, shown,
+    Between,
+    Choice,
+    Distribution,
+    Float,
+    Int,
+    Json,
+    LogNormal,
+    Normal,
+    Value,
+    When,
+    is_finite,
+    same,
+    shown,
 )  # fmt: skip
 from tinytune.errors import SpaceError
 from tinytune.expression import Expression, ExpressionError
@@ -258,10 +269,10 @@ def _conditions(name: str, when: Mapping[str, object] | None) -> tuple[Condition
 def _condition(name: str, other: str, wanted: object) -> Condition:
     if isinstance(wanted, Between):
         for bound in (wanted.low, wanted.high):
-            if isinstance(bound, bool) or not isinstance(bound, (int, float, NoneType)):
+            if bound is not None and not is_finite(bound):
                 raise SpaceError(
                     f"parameter {name!r}: the bound {shown(bound)} of its condition on {other!r} "
-                    "is not a number: write Between(low, high)"
+                    "is not a finite number: write Between(low, high), with None for an open end"
                 )
         return Condition(other, between=wanted)
     if isinstance(wanted, range):

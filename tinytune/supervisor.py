@@ -15,12 +15,15 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
 from tinytune import child, process
 from tinytune.errors import TinytuneError
+from tinytune.history import RunningTrial
+from tinytune.limits import NO_LIMITS, Guard, TrialLimits, Verdict
 from tinytune.store.writer import Store
 from tinytune.worker import STOP_SIGNALS, StopReason
 
@@ -39,6 +42,7 @@ class Order:
     deadline: float | None  # by time.monotonic()
     max_failures: int
     since_tick: int
+    trial_limits: TrialLimits = NO_LIMITS
     debug: bool = False
 
     def text(self, descriptor: int) -> str:
@@ -88,9 +92,11 @@ class Supervisor:
     _signals: int = 0
     _kill_at: float | None = None
     _early_deaths: int = 0
+    _verdicts: dict[int, Verdict] = field(default_factory=dict)  # by process
 
     def run(self, workers: int) -> Ending:
         """Work with so many children until they have ended; TinytuneError is what one met."""
+        self._guard = Guard(self.order.trial_limits)
         before = {number: signal.signal(number, self._handle) for number in STOP_SIGNALS}
         try:
             for _ in range(workers):
@@ -100,7 +106,8 @@ class Supervisor:
             self._kill()
             for pid in list(self._children):
                 self._children[pid].process.wait()
-                self._reap(pid)
+                with suppress(TinytuneError):  # what brought us here is what is told
+                    self._reap(pid)
             for number, handler in before.items():
                 signal.signal(number, handler)
 
@@ -115,6 +122,7 @@ class Supervisor:
                 if error or failures:
                     self._stop()
             self._heed_signals()
+            self._guard_trials()
             self.observe()
         if error:
             raise TinytuneError(error)
@@ -135,6 +143,19 @@ class Supervisor:
             self._kill_at = time.monotonic() + GRACE_SECONDS[signal.Signals(self._signal)]
         if self._signals > 1 or time.monotonic() > self._kill_at:
             self._kill()
+
+    def _guard_trials(self) -> None:
+        """End the children whose trial has used more than it may."""
+        if not self.order.trial_limits.any:
+            return
+        mine = [trial for trial in self.store.running() if self._is_mine(trial)]
+        for verdict in self._guard.verdicts(mine):
+            self._verdicts[verdict.pid] = verdict
+            self._children[verdict.pid].process.kill()
+
+    def _is_mine(self, trial: RunningTrial) -> bool:
+        running = self._children.get(trial.pid)
+        return running is not None and running.birth == trial.process.birth
 
     def _is_unfinished(self) -> bool:
         budget = self.store.study().budget
@@ -173,10 +194,15 @@ class Supervisor:
         code = ended.process.returncode
         message = _received(ended.socket)
         left_behind = self.store.open_workers(pid, ended.birth)
-        is_stopping = self._signal is not None or ended.killed_by_us
-        if ended.killed_by_us:
-            for worker in left_behind:
+        is_stopping = self._signal is not None or ended.killed_by_us or bool(message)
+        verdict = self._verdicts.pop(pid, None)
+        if verdict is not None:
+            self.store.condemn(verdict.token, verdict.reason)
+        if ended.killed_by_us or verdict is not None:
+            for worker in left_behind:  # what else they held is none of its trial's fault
                 self.store.leave(worker)
+            if not is_stopping:
+                self._start()
             return code, message
         if left_behind:
             self.store.bury(left_behind, _ending(code))

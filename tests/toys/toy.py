@@ -41,4 +41,8 @@ def do_harm(harm: str) -> None:
         os._exit(0)
     if harm == "sys.exit":
         raise SystemExit("enough")
+    if harm == "memory":
+        hoard = [bytearray(b"x" * 400_000_000)]
+        while hoard:
+            time.sleep(0.005)
     os.kill(os.getpid(), getattr(signal, harm))

@@ -28,6 +28,13 @@ Timeout = Annotated[
     str | None,
     typer.Option(metavar="TIME", help="Start no trial after this time: 90s, 10m, 2h, 1h30m."),
 ]
+TrialTimeout = Annotated[
+    str | None, typer.Option(metavar="TIME", help="End a trial that takes longer; it has failed.")
+]
+MaxMemory = Annotated[
+    str | None,
+    typer.Option(metavar="SIZE", help="End a trial whose process uses more: 500M, 2G."),
+]
 Accept = Annotated[
     bool, typer.Option("--accept-changes", help="Accept the objective's changed source.")
 ]
@@ -97,6 +104,8 @@ def run(
     no_defaults: Annotated[
         bool, typer.Option("--no-defaults", help="Do not begin with the defaults as trial 0.")
     ] = False,
+    trial_timeout: TrialTimeout = None,
+    max_memory: MaxMemory = None,
     max_failures: MaxFailures = 10,
     accept_changes: Accept = False,
     quiet: Quiet = False,
@@ -107,6 +116,7 @@ def run(
     from tinytune.cli import values, work
     from tinytune.decorator import options_of
 
+    objective = loading.load(target)  # first, since its file may register a search of its own
     changes: dict[str, object] = {}
     if grid_order is not None:
         changes["order"] = grid_order
@@ -122,8 +132,7 @@ def run(
         False if no_defaults else None,
         values.settings(set_ or ()),
     )
-    how = work.how(workers, timeout, max_failures, debug=debug)
-    objective = loading.load(target)
+    how = work.how(workers, timeout, max_failures, trial_timeout, max_memory, debug=debug)
     is_new = session.start(
         study, objective, target, wishes, has_timeout=how.timeout_seconds is not None
     )
@@ -146,6 +155,8 @@ def resume(
         str | None,
         typer.Option(metavar="TARGET", help="Where the objective is now, if it is not found."),
     ] = None,
+    trial_timeout: TrialTimeout = None,
+    max_memory: MaxMemory = None,
     max_failures: MaxFailures = 10,
     accept_changes: Accept = False,
     quiet: Quiet = False,
@@ -155,7 +166,7 @@ def resume(
     from tinytune import loading, session
     from tinytune.cli import work
 
-    how = work.how(workers, timeout, max_failures, debug=debug)
+    how = work.how(workers, timeout, max_failures, trial_timeout, max_memory, debug=debug)
     target = session.find_objective(study) if objective is None else objective
     loaded = loading.load(target)
     session.check_space(study, loaded)

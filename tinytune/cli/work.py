@@ -8,17 +8,35 @@ import typer
 
 from tinytune import search, session, study
 from tinytune.history import StudyRecord
+from tinytune.limits import TrialLimits
 from tinytune.objective import Objective
 from tinytune.output.details import best_text, curve_text
-from tinytune.output.progress import Live, duration, seconds_of
+from tinytune.output.progress import Live, bytes_of, duration, seconds_of
 from tinytune.session import Work
 from tinytune.supervisor import Ending
 from tinytune.worker import StopReason
 
 
-def how(workers: int, timeout: str | None, max_failures: int, *, debug: bool) -> Work:
+def how(
+    workers: int,
+    timeout: str | None,
+    max_failures: int,
+    trial_timeout: str | None,
+    max_memory: str | None,
+    *,
+    debug: bool,
+) -> Work:
     """Return the session's limits from the command line's options."""
-    return Work(workers, None if timeout is None else seconds_of(timeout), max_failures, debug)
+    return Work(
+        workers,
+        None if timeout is None else seconds_of(timeout),
+        max_failures,
+        TrialLimits(
+            None if trial_timeout is None else seconds_of(trial_timeout),
+            None if max_memory is None else bytes_of(max_memory),
+        ),
+        debug,
+    )
 
 
 def work(

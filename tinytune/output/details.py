@@ -6,8 +6,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tinytune import draw
-from tinytune.history import STATES, AttemptRecord, Goal, StudyRecord, TrialRecord
+from tinytune import draw, process
+from tinytune.history import STATES, AttemptRecord, Goal, RunningTrial, StudyRecord, TrialRecord
 from tinytune.output.formats import clean, facts, iso_time, number_text, table, trial_json
 from tinytune.output.progress import best_so_far, duration, sparkline
 from tinytune.store.reader import Reader
@@ -94,8 +94,14 @@ def status_json(reader: Reader, study: StudyRecord) -> dict[str, Any]:
         "counts": progress.counts,
         "best": None if progress.best is None else trial_json(progress.best, study),
         "running": [
-            {"number": number, "started": iso_time(started), "host": host, "pid": pid}
-            for number, started, host, pid in reader.running()
+            {
+                "number": trial.token.number,
+                "started": iso_time(trial.started),
+                "host": trial.process.host,
+                "pid": trial.pid,
+                "alive": None if (dead := process.is_dead(trial.process)) is None else not dead,
+            }
+            for trial in reader.running()
         ],
     }  # fmt: skip
 
@@ -121,13 +127,20 @@ def status_text(reader: Reader, study: StudyRecord) -> str:
         known.append(("best", best_text(progress.best, goal)))
         known.append(("best so far", curve_text(reader, goal)))
     text = facts(known)
-    running = [
-        (number, duration(max(0.0, time.time() - started)), host, pid)
-        for number, started, host, pid in reader.running()
-    ]
+    running = reader.running()
     if running:
-        text += "\n\n" + table(("running", "for", "host", "pid"), running)
+        rows = [_running_row(trial) for trial in running]
+        text += "\n\n" + table(("running", "for", "host", "pid", "worker"), rows)
+    if any(process.is_dead(trial.process) for trial in running):
+        text += f"\n\nnext: tinytune resume {reader.path} runs again what dead workers held"
     return text
+
+
+def _running_row(trial: RunningTrial) -> tuple[object, ...]:
+    dead = process.is_dead(trial.process)
+    state = {True: "dead", False: "alive", None: "unknown, on another host"}[dead]
+    took = duration(max(0.0, time.time() - trial.started))
+    return trial.token.number, took, trial.process.host, trial.pid, state
 
 
 def best_text(best: TrialRecord, goal: Goal) -> str:

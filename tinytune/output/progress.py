@@ -125,6 +125,16 @@ def seconds_of(text: float | str) -> float:
     return sum(float(number) * _UNITS[unit] for number, unit in parts)
 
 
+def bytes_of(text: float | str) -> int:
+    """Return the bytes of "500M", "2G" or a number of bytes; UsageError if it is none."""
+    if isinstance(text, (int, float)):
+        return int(text)
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", text, re.IGNORECASE)
+    if found is None:
+        raise UsageError(f"{text!r} is no amount of memory: write 500M or 2G")
+    return int(float(found[1]) * 1024 ** " KMGT".index(found[2].upper() or " "))
+
+
 def best_so_far(values: Sequence[float], goal: Goal) -> list[float]:
     """Return the running best of values in the order in which trials ended."""
     best: list[float] = []

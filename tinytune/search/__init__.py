@@ -10,6 +10,7 @@ import ast
 import dataclasses
 import importlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import ClassVar, Protocol
 
 from tinytune.errors import UsageError
@@ -48,15 +49,23 @@ class SearchOptions(Protocol):
 
 
 _CLASSES = {"random": "Random", "grid": "Grid"}  # module -> its options, loaded when asked for
+_registered: dict[str, type[SearchOptions]] = {}
+
+
+def register(options: type[SearchOptions]) -> None:
+    """Make a search of your own known by its name; call it in the objective's file."""
+    _registered[options.name] = options
 
 
 def names() -> tuple[str, ...]:
     """Return the names of all searches."""
-    return tuple(_CLASSES)
+    return (*_CLASSES, *_registered)
 
 
 def options_class(name: str) -> type[SearchOptions]:
     """Return the options of the search of this name; UsageError if there is none."""
+    if name in _registered:
+        return _registered[name]
     module_name = name.replace("-", "_")
     if module_name not in _CLASSES:
         raise UsageError(f"there is no search {name!r}: use one of {', '.join(names())}")
@@ -74,13 +83,13 @@ def spec(options: SearchOptions) -> SearchSpec:
 
 def from_spec(stored: SearchSpec) -> SearchOptions:
     """Return the options that a study stored; UsageError where this tinytune cannot use them."""
-    options = make(stored.name, stored.options)
-    if options.version != stored.version:
+    version = options_class(stored.name).version
+    if version != stored.version:  # looked at first: another version may have other options
         raise UsageError(
             f"the study was made with version {stored.version} of the search {stored.name!r} and "
-            f"this tinytune has version {options.version}: use the tinytune that made it"
+            f"this tinytune has version {version}: use the tinytune that made it"
         )
-    return options
+    return make(stored.name, stored.options)
 
 
 def make(name: str, values: Mapping[str, object]) -> SearchOptions:
@@ -97,14 +106,15 @@ def make(name: str, values: Mapping[str, object]) -> SearchOptions:
 
 def parse(text: str) -> tuple[str, dict[str, object]]:
     """Read `name` or `name(option=value, …)`; UsageError where it is neither."""
-    try:
-        tree = ast.parse(text.strip().replace("-", "_"), mode="eval").body
+    name, bracket, rest = text.strip().partition("(")
+    with suppress(SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
+        tree = ast.parse(name.replace("-", "_") + bracket + rest, mode="eval").body
         if isinstance(tree, ast.Name):
             return tree.id, {}
         if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and not tree.args:
-            return tree.func.id, {str(k.arg): _literal(k.value) for k in tree.keywords}
-    except (SyntaxError, ValueError):
-        pass
+            options = {keyword.arg: _literal(keyword.value) for keyword in tree.keywords}
+            if None not in options and len(options) == len(tree.keywords):
+                return tree.func.id, {str(option): value for option, value in options.items()}
     raise UsageError(f"{text!r} is not a search: write a name, or name(option=value)")
 
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from tinytune import draw
-from tinytune.distributions import Distribution, Float, Int, Value
+from tinytune.distributions import Distribution, Float, Int, Value, shown
 from tinytune.errors import UsageError
-from tinytune.points import Points
+from tinytune.points import Points, Values
 from tinytune.search.walk import Walk
 from tinytune.space import Params, Space
 
@@ -40,6 +40,13 @@ class Grid:
     def __post_init__(self) -> None:
         if self.order not in ORDERS:
             raise UsageError(f"there is no grid order {self.order!r}: use {' or '.join(ORDERS)}")
+        if not isinstance(self.points, Mapping):
+            raise UsageError(
+                f"grid: points {shown(self.points)} must map names to numbers of values or lists: "
+                "write points={'lr': 5, 'momentum': [0, 0.9]}"
+            )
+        points = {name: _wanted(name, wanted) for name, wanted in self.points.items()}
+        object.__setattr__(self, "points", points)  # as the study's file will hold it
 
     def start(self, space: Space, seed: int, first: Params | None) -> Walk:
         """Return the search at work; the even order begins at `first` if that is on the grid."""
@@ -67,6 +74,20 @@ class Grid:
         }
 
 
+def _wanted(name: str, wanted: object) -> int | list[Value]:
+    """Return how many values, or which, as plain numbers and lists."""
+    if hasattr(wanted, "tolist"):  # an array of numpy's
+        wanted = wanted.tolist()
+    if isinstance(wanted, int) and not isinstance(wanted, bool):
+        return wanted
+    if isinstance(wanted, (list, tuple, range)):
+        return [v.item() if hasattr(v, "item") else v for v in wanted]
+    raise UsageError(
+        f"grid: parameter {name!r} has points {shown(wanted)}: "
+        "write a whole number, for so many values, or a list of values"
+    )
+
+
 def _values(
     name: str, distribution: Distribution, wanted: int | Sequence[Value] | None
 ) -> Sequence[Value]:
@@ -82,7 +103,7 @@ def _values(
         try:
             values.append(distribution.canonical(value))
         except ValueError as error:
-            raise UsageError(f"grid: parameter {name!r}: {value!r} {error}") from None
+            raise UsageError(f"grid: parameter {name!r}: {shown(value)} {error}") from None
     if len(set(map(repr, values))) < len(values) or not values:
         raise UsageError(f"grid: parameter {name!r} needs different values, not {values}")
     return values
@@ -100,9 +121,7 @@ def _own_values(name: str, distribution: Distribution) -> Sequence[Value]:
             f"grid: parameter {name!r} has no values of its own: say how many with "
             f"--grid {name}=5, or which with --grid {name}={example}"
         )
-    if isinstance(distribution, Int):
-        return range(distribution.low, distribution.high + 1, distribution.step or 1)
-    return [distribution.at(index) for index in range(size)]  # type: ignore[union-attr]
+    return Values(distribution)
 
 
 def _even_stride(points: Points) -> int:
@@ -134,16 +153,17 @@ def _unevenness(points: Points, stride: int) -> float:
     That distance is Wasserstein's, between the values' places and the uniform distribution.
     """
     places: dict[str, list[float]] = {name: [] for name in points.values}
-    distance = 0.0
+    distances: list[float] = []
     for position in range(min(_BEGINNINGS[-1], points.size)):
         for name, place in points.places(position * stride % points.size).items():
             places[name].append((place + 0.5) / len(points.values[name]))
         if position + 1 in _BEGINNINGS:
-            distance += sum(_from_uniform(sorted(visited)) for visited in places.values())
-    return distance
+            distances += [_from_uniform(sorted(visited)) for visited in places.values()]
+    return math.fsum(distances)  # unlike `sum`, the same in every version of Python
 
 
 def _from_uniform(places: list[float]) -> float:
     """Return how far sorted numbers of the unit interval are from evenly spaced ones."""
     count = len(places)
-    return sum(abs(place - (i + 0.5) / count) for i, place in enumerate(places)) / max(count, 1)
+    total = math.fsum(abs(place - (i + 0.5) / count) for i, place in enumerate(places))
+    return total / max(count, 1)

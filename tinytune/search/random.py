@@ -9,7 +9,7 @@ from typing import ClassVar
 from tinytune import draw
 from tinytune.errors import UsageError
 from tinytune.history import Finished, Pending
-from tinytune.points import Points
+from tinytune.points import Points, Values
 from tinytune.search.walk import Walk
 from tinytune.space import Params, Space
 
@@ -55,7 +55,7 @@ class Independent:
     def suggest(self, number: int, pending: Sequence[Pending]) -> Params | None:  # noqa: ARG002
         """Return the configuration of trial `number`."""
         if number == 0 and self._first is not None:
-            return self._first
+            return dict(self._first)
         return self._space.sample(self._seed, number, "random")
 
 
@@ -63,13 +63,12 @@ def _without_replacement(space: Space, seed: int, first: Params | None) -> Walk:
     """Walk through all points in an order shuffled by the seed, `first` before the others."""
     values = {}
     for parameter in space.parameters:
-        size = parameter.distribution.size
-        if size is None:
+        if parameter.distribution.size is None:
             raise UsageError(
                 f"random without replacement needs a finite space, but parameter "
                 f"{parameter.name!r} is continuous: give it a step, or leave out the option"
             )
-        values[parameter.name] = _Values(parameter.distribution.at, size)  # type: ignore[union-attr]
+        values[parameter.name] = Values(parameter.distribution)
     points = Points(space, values)
     at_start = draw.permuted(0, points.size, seed, "shuffle")
     wanted = None if first is None else points.index(first)
@@ -81,18 +80,3 @@ def _without_replacement(space: Space, seed: int, first: Params | None) -> Walk:
         return at_start if shuffled == wanted else shuffled  # those two change places
 
     return Walk(points, index)
-
-
-class _Values(Sequence):  # type: ignore[type-arg]
-    """The values of a stepped range, made when asked for."""
-
-    def __init__(self, at, size: int) -> None:  # type: ignore[no-untyped-def]
-        self._at, self._size = at, size
-
-    def __len__(self) -> int:
-        return self._size
-
-    def __getitem__(self, index):  # type: ignore[no-untyped-def]
-        if not 0 <= index < self._size:
-            raise IndexError(index)
-        return self._at(index)

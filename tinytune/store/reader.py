@@ -19,12 +19,15 @@ from tinytune.history import (
     ObjectiveReference,
     Pending,
     Progress,
+    RunningTrial,
     SearchSpec,
     Source,
     State,
     StudyRecord,
+    Token,
     TrialRecord,
 )
+from tinytune.process import Identity
 from tinytune.space import Space
 from tinytune.store import sql
 
@@ -148,9 +151,12 @@ class Reader:
         rows = self._db.all(sql.SELECT_ATTEMPTS, (number,))
         return [AttemptRecord(*row) for row in rows]
 
-    def running(self) -> list[tuple[int, float, str, int]]:
-        """Return (trial, start in Unix seconds, host, pid) of each running trial."""
-        return self._db.all(sql.SELECT_RUNNING)
+    def running(self) -> list[RunningTrial]:
+        """Return the running trials by number."""
+        return [
+            RunningTrial(Token(number, attempt, worker), started, Identity(*who))
+            for number, attempt, worker, started, *who in self._db.all(sql.SELECT_RUNNING)
+        ]
 
     def has_open_trials(self) -> bool:
         """Return whether a trial is waiting or running."""

@@ -119,8 +119,9 @@ SELECT_ATTEMPTS = """
 SELECT attempt, worker, started, ended, ending FROM attempt WHERE trial = ? ORDER BY attempt
 """
 SELECT_RUNNING = """
-SELECT t.number, t.started, w.host, w.pid FROM trial AS t JOIN worker AS w ON t.worker = w.id
-WHERE t.state = 'running' ORDER BY t.number
+SELECT t.number, t.attempt, t.worker, t.started,
+       w.host, w.machine, w.boot, w.namespace, w.pid, w.birth
+FROM trial AS t JOIN worker AS w ON t.worker = w.id WHERE t.state = 'running' ORDER BY t.number
 """
 SELECT_HISTORY = """
 SELECT number, state, params, value FROM trial WHERE told < ? AND told > ? ORDER BY told

@@ -73,6 +73,14 @@ class Store(Reader):
             for worker in workers:
                 self._release(worker, ending, died=True)
 
+    def condemn(self, token: Token, reason: str) -> None:
+        """Fail a trial whose worker was ended because of it; nothing if it is no longer held."""
+        with self._db.transaction(durable=True):
+            row = self._db.one(sql.TICK_IF_HELD, (token.number, token.attempt, token.worker))
+            if row is not None:
+                outcome = (time.time(), None, None, None, reason, None)
+                self._db.change(sql.TELL, ("failed", row[0], *outcome, token.number))
+
     def open_workers(self, pid: int, birth: str) -> list[int]:
         """Return the workers of one process that have not left."""
         rows = self._db.all(sql.SELECT_OPEN_WORKERS, (pid, birth))
