@@ -104,7 +104,8 @@ CREATE INDEX trial_value ON trial (value) WHERE state = 'complete';
 CREATE UNIQUE INDEX trial_told ON trial (told) WHERE told IS NOT NULL;
 
 -- Earlier attempts at a trial that did not end it: the worker died, or gave
--- the trial back. The current or last attempt is in the trial's own row.
+-- the trial back; or it failed, and `tinytune retry` let it run again. The
+-- current or last attempt is in the trial's own row.
 CREATE TABLE attempt (
     trial    INTEGER NOT NULL REFERENCES trial (number),
     attempt  INTEGER NOT NULL,
@@ -112,7 +113,8 @@ CREATE TABLE attempt (
     started  REAL    NOT NULL,                 -- Unix seconds
     ended    REAL    NOT NULL,                 -- Unix seconds
     tick     INTEGER NOT NULL,                 -- at which the trial was taken from it
-    ending   TEXT    NOT NULL CHECK (ending IN ('died', 'given back')),
+    ending   TEXT    NOT NULL CHECK (ending IN ('died', 'given back', 'failed')),
+    error    TEXT,                             -- of one that failed
     PRIMARY KEY (trial, attempt)
 ) STRICT, WITHOUT ROWID;
 

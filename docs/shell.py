@@ -93,4 +93,8 @@ _USAGES = {
     "trials": "STUDY",
     "show": "STUDY NUMBER",
     "status": "STUDY",
+    "pack": "STUDY -o FILE",
+    "retry": "STUDY [NUMBER…]",
+    "release": "STUDY",
+    "check": "STUDY",
 }

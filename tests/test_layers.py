@@ -27,8 +27,8 @@ ROWS = [
     {"supervisor"},
     {"session"},
     {"output", "output.progress", "output.formats", "output.details"},
-    {"decorator"},
-    {"cli", "cli.values", "cli.work", "cli.app"},
+    {"decorator", "check"},
+    {"cli", "cli.values", "cli.work", "cli.care", "cli.app"},
     {"", "__main__"},
 ]
 ROW = {name: row for row, names in enumerate(ROWS) for name in names}

@@ -167,7 +167,7 @@ def test_checked_stores_what_is_active_in_the_order_of_the_signature(training):
     [
         ({"lr": 2}, "parameter 'lr': 2 is outside of 0.0001 to 1"),
         ({"lr": "fast"}, "parameter 'lr': 'fast' is not a number"),
-        ({"lr": 10**5000}, "parameter 'lr': a int that cannot be shown is outside of 0.0001 to 1"),
+        ({"lr": 10**5000}, "parameter 'lr': <int> is outside of 0.0001 to 1"),
         ({"optimizer": "lion"}, "parameter 'optimizer': 'lion' is not one of 'sgd', 'adam'"),
         ({"layers": 1.5}, "parameter 'layers': 1.5 is not a whole number"),
         ({"depth": 3}, "there is no parameter 'depth': the space has lr, optimizer, momentum, la"),
@@ -209,7 +209,9 @@ def test_a_constraint_that_compares_text_with_numbers_says_so_whenever_it_is_met
     # The draw that checks the constraint may never meet the text.
     space = Space.of({"n": Choice(1, "auto", weights=[1e6, 1])}, where="n < 5")
     assert space.allows({"n": 1})
-    with pytest.raises(SpaceError, match="constraint 'n < 5' cannot be computed: .*: compare numb"):
+    with pytest.raises(
+        SpaceError, match=r"constraint 'n < 5' cannot be computed: .*: compare numb"
+    ):
         space.allows({"n": "auto"})
 
 
@@ -325,7 +327,7 @@ def test_golden_json():
         '{"parameters": [{"name": "x", "type": "choice", "options": [1], "weights": 1}]}',
         '{"parameters": [{"name": "x", "type": "normal", "mean": "a", "sd": null}]}',
         '{"parameters": [{"name": "x", "type": "choice", "options": [1], "when": 5}]}',
-        '{"parameters": [{"name": "x", "type": "choice", "options": [1], "when": {"y": {"a": 1}}}]}',
+        '{"parameters": [{"name": "x", "type": "choice", "options": [], "when": {"y": {"a": 1}}}]}',
         '{"parameters": [{"name": "x y", "type": "choice", "options": [1]}]}',
         '{"parameters": [{"name": "x", "type": "choice", "options": [1]}], "where": 5}',
         '{"parameters": [{"name": "x", "type": "choice", "options": [1]}], "where": ["exit()"]}',
@@ -351,7 +353,7 @@ def test_a_space_that_makes_no_sense_raises_what_the_store_expects(text):
         (Float(0, float("inf")), "0 to inf is not a finite range: give finite bounds"),
         (Float(float("nan"), 1), "nan to 1 is not a finite range: give finite bounds"),
         (Float(-1e308, 1e308), "-1e+308 to 1e+308 is not a finite range: give finite bounds"),
-        (Float(0, 10**5000), "0 to a int that cannot be shown is not a finite range: give fini"),
+        (Float(0, 10**5000), "0 to <int> is not a finite range: give fini"),
         (Int(0.5, 3), "0.5 is not a whole number: use Float, or write a whole number"),
         (Int(0, 3, step=0.5), "0.5 is not a whole number: use Float, or write a whole number"),
         (Int(0, 2**54), f"0 to {2**54} is too large: whole numbers go up to 2**53"),
@@ -390,12 +392,14 @@ def test_a_space_that_makes_no_sense_raises_what_the_store_expects(text):
         (Choice(None, None), "option None is given twice: remove one"),
         (
             Choice((1, 2), (3, 4)),
-            "option (1, 2) cannot be stored in a study: give the options names, "
-            "and look the name up in the objective",
+            (
+                "option (1, 2) cannot be stored in a study: give the options names, "
+                "and look the name up in the objective"
+            ),
         ),
         (Choice(1, float("nan")), "option nan cannot be stored in a study: give the options nam"),
         (Choice(1, 2**63), f"option {2**63} cannot be stored in a study: give the options names"),
-        (Choice(10**5000), "option a int that cannot be shown cannot be stored in a study: give"),
+        (Choice(10**5000), "option <int> cannot be stored in a study: give"),
         (Choice("\ud800"), "option '\\ud800' cannot be stored in a study: give the options names"),
         (Choice(b"x"), "option b'x' cannot be stored in a study: give the options names"),
         (Choice("a", "b", weights=[1]), "1 weights for 2 options: give one for each option"),
@@ -566,13 +570,17 @@ def test_what_is_no_bound_of_a_condition(bound):
         ({"a": 1}, "constraint {'a': 1} is not a text: write where='a * b <= 100'"),
         (
             "a > 5",
-            "no configuration in 10,000 drawn at random satisfies 'a > 5': "
-            "loosen the constraint, or the ranges",
+            (
+                "no configuration in 10,000 drawn at random satisfies 'a > 5': "
+                "loosen the constraint, or the ranges"
+            ),
         ),
         (
             ["a < 0.5", "a > 0.5"],
-            "no configuration in 10,000 drawn at random satisfies 'a < 0.5' and 'a > 0.5': "
-            "loosen the constraint, or the ranges",
+            (
+                "no configuration in 10,000 drawn at random satisfies 'a < 0.5' and 'a > 0.5': "
+                "loosen the constraint, or the ranges"
+            ),
         ),
         ("b < a", "constraint 'b < a' cannot be computed: '<' not supported between instances"),
         ("b * 9 < a", "constraint 'b * 9 < a' cannot be computed: 'x' is not a number: compare"),

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias, TypeVar
 from urllib.parse import quote
 
 from tinytune.errors import StudyFileError
-from tinytune.files import NETWORK_FILE_SYSTEMS, check_folder, check_path, file_system, publish
+from tinytune.files import NETWORK_FILE_SYSTEMS, check_folder, check_path, file_system, published
 from tinytune.schema import APPLICATION_ID, BUILT_OF, SCHEMA_VERSION, migrate, schema_sql
 
 BUSY_SECONDS = 60.0  # how long to wait for other processes' transactions before giving up
@@ -212,10 +212,7 @@ def create(path: Path, statements: Sequence[tuple[str, Arguments]]) -> bool:
         content = memory.serialize()
     finally:
         memory.close()
-    try:
-        return publish(path, content)
-    except OSError as error:
-        raise StudyFileError(f"{path} cannot be created: {error.strerror}") from error
+    return published(path, content)
 
 
 def _connect(path: Path, mode: str) -> Database:
@@ -271,6 +268,23 @@ def _check_schema(database: Database) -> None:
         f"{database.path} is not built as a study is ({odd[0]}): it was changed by hand or by "
         "another program, and is not used; get it anew from where it came from"
     )
+
+
+def copy(path: Path, target: Path) -> bool:
+    """Publish a copy of a study as it is in one moment; False if there is a file at the target."""
+    check_folder(target)
+    source = open_reader(path)
+    memory = sqlite3.connect(":memory:")
+    try:
+        source._connection.backup(memory)  # noqa: SLF001 - same module
+        content = bytearray(memory.serialize())
+    except sqlite3.Error as error:
+        raise _explained(error, path) from error
+    finally:
+        memory.close()
+        source.close()
+    content[18:20] = b"\x01\x01"  # at rest it is in rollback mode, also if the original is at work
+    return published(target, bytes(content))
 
 
 @cache

@@ -384,7 +384,7 @@ def shown(value: object) -> str:
     try:
         return f"{value!r:.100}"
     except Exception:  # noqa: BLE001 - such as 10**5000, or any class with a broken repr
-        return f"a {type(value).__name__} that cannot be shown"
+        return f"<{type(value).__name__}>"
 
 
 def _cell(u: float, size: int) -> int:

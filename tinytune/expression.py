@@ -27,7 +27,9 @@ _COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
     ast.Eq: operator.eq, ast.NotEq: operator.ne,
     ast.In: lambda a, b: a in b, ast.NotIn: lambda a, b: a not in b,
 }  # fmt: skip
-_FUNCTIONS: dict[str, Callable[..., Any]] = {"abs": abs, "min": min, "max": max}
+_FUNCTIONS: dict[str, tuple[Callable[..., Any], range]] = {  # and how many arguments they take
+    "abs": (abs, range(1, 2)), "min": (min, range(2, LONGEST)), "max": (max, range(2, LONGEST)),
+}  # fmt: skip
 _ALLOWED = "comparisons, + - * / // % **, and, or, not, in, abs(a), min(a, b), max(a, b)"
 
 
@@ -61,7 +63,7 @@ def parse(text: str) -> Expression:
         )
     try:
         tree = ast.parse(text.strip(), mode="eval").body
-        names = frozenset(_check(tree, DEEPEST))
+        names = frozenset(_names(tree))
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         if isinstance(error, ExpressionError):
             raise
@@ -76,37 +78,43 @@ def _short(text: str) -> str:
     return repr(text) if len(text) <= 100 else f"{text[:40]!r}…"
 
 
-def _check(node: ast.AST, depth: int) -> set[str]:  # noqa: C901, PLR0912
-    """Return the parameter names in a tree of allowed nodes, of at most this depth."""
-    if not depth:
-        raise RecursionError(f"more than {DEEPEST} levels")
+def _names(tree: ast.expr) -> set[str]:
+    """Return the parameter names in a tree; ExpressionError where it has what is not allowed."""
+    names: set[str] = set()
+    waiting: list[tuple[ast.expr, int]] = [(tree, 1)]  # a node and its level
+    while waiting:
+        node, level = waiting.pop()
+        if level > DEEPEST:
+            raise RecursionError(f"more than {DEEPEST} levels")
+        if isinstance(node, ast.Name):
+            names.add(node.id)
+        waiting += [(part, level + 1) for part in _within(node)]
+    return names
+
+
+def _within(node: ast.expr) -> list[ast.expr]:  # noqa: C901 - one case for each kind of node
+    """Return the nodes in an allowed node."""
     match node:
         case ast.Name():
-            return {node.id}
+            return []
         case ast.Constant(value=value):
             if value is None or isinstance(value, (bool, int, float, str)):
-                return set()
+                return []
         case ast.BoolOp(values=parts):
-            return _check_all(parts, depth)
+            return parts
         case ast.UnaryOp(operand=operand):
             if not isinstance(node.op, ast.Invert):
-                return _check(operand, depth - 1)
+                return [operand]
         case ast.BinOp(left=left, op=op, right=right):
             if type(op) in _ARITHMETIC or _is_small_power(node):
-                return _check_all([left, right], depth)
+                return [left, right]
         case ast.Compare(left=left, ops=ops, comparators=others):
             if all(type(op) in _COMPARISONS for op in ops):
-                return _check_all(
-                    [part for side in (left, *others) for part in _parts(side)], depth
-                )
+                return [part for side in (left, *others) for part in _parts(side)]
         case ast.Call(func=ast.Name(id=function), args=arguments, keywords=[]):
-            if function in _FUNCTIONS and (len(arguments) == 1) == (function == "abs"):
-                return _check_all(arguments, depth)
+            if len(arguments) in _FUNCTIONS.get(function, (None, ()))[1]:
+                return arguments
     raise ExpressionError(f"{ast.unparse(node)!r} is not allowed in a constraint: use {_ALLOWED}")
-
-
-def _check_all(nodes: list[ast.expr], depth: int) -> set[str]:
-    return set().union(*(_check(node, depth - 1) for node in nodes))
 
 
 def _parts(side: ast.expr) -> list[ast.expr]:
@@ -153,8 +161,10 @@ def _value(node: ast.expr, params: Mapping[str, object]) -> Any:  # noqa: C901
         case ast.Compare():
             return _comparison(node, params)
         case ast.Call(func=ast.Name(id=function), args=arguments):
-            numbers = [_number(_value(part, params)) for part in arguments]
-            return _FUNCTIONS[function](*numbers)
+            numbers = []
+            for part in arguments:  # a comprehension would take another frame of the stack
+                numbers.append(_number(_value(part, params)))  # noqa: PERF401
+            return _FUNCTIONS[function][0](*numbers)
     raise ExpressionError(f"{ast.unparse(node)!r} is not allowed in a constraint")
 
 

@@ -68,8 +68,15 @@ def file_system(path: Path) -> str:
     return kind
 
 
-def publish(path: Path, content: bytes) -> bool:
+def published(path: Path, content: bytes) -> bool:
     """Give a complete file its name in one step; False if a file is already there."""
+    try:
+        return _publish(path, content)
+    except OSError as error:
+        raise StudyFileError(f"{path} cannot be created: {error.strerror}") from error
+
+
+def _publish(path: Path, content: bytes) -> bool:
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         try:

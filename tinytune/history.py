@@ -168,6 +168,7 @@ class AttemptRecord:
     started: float  # Unix seconds
     ended: float  # Unix seconds
     ending: str
+    error: str | None = None
 
 
 @dataclass(frozen=True)

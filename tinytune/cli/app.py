@@ -10,6 +10,8 @@ from typing import Annotated
 import typer
 
 from tinytune import __version__
+from tinytune.cli import care
+from tinytune.cli.care import Debug, StudyFile
 from tinytune.output.formats import Format, ListFormat
 
 app = typer.Typer(
@@ -22,7 +24,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="The study's file.")]
 Workers = Annotated[int, typer.Option("--workers", "-w", metavar="N", help="Worker processes.")]
 Timeout = Annotated[
     str | None,
@@ -45,7 +46,6 @@ DetailFormat = Annotated[
     str, typer.Option("--format", metavar="table|json", help="How to write it.")
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
 def _version(value: bool) -> None:  # noqa: FBT001 - Typer's way
@@ -252,7 +252,7 @@ def show(
     from tinytune.output import details, formats
     from tinytune.store.reader import Reader
 
-    _check_form(form)
+    formats.check_detail_format(form)
     with Reader(study) as reader:
         record, trial = reader.study(), reader.trial(number)
         if trial is None:
@@ -276,7 +276,7 @@ def status(
     from tinytune.output import details, formats
     from tinytune.store.reader import Reader
 
-    _check_form(form)
+    formats.check_detail_format(form)
     while True:
         with Reader(study) as reader:
             record = reader.study()
@@ -292,8 +292,5 @@ def status(
         time.sleep(1)
 
 
-def _check_form(form: str) -> None:
-    from tinytune.errors import UsageError
-
-    if form not in {"table", "json"}:
-        raise UsageError(f"there is no format {form!r} here: use table or json")
+for care_command in (care.pack, care.retry, care.release, care.check):
+    app.command()(care_command)

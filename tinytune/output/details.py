@@ -41,7 +41,13 @@ def trial_details(
         parts.append("settings\n" + _indented(study.settings))
     if attempts:
         rows = [
-            (a.attempt, a.worker, iso_time(a.started), duration(a.ended - a.started), a.ending)
+            (
+                a.attempt,
+                a.worker,
+                iso_time(a.started),
+                duration(a.ended - a.started),
+                f"{a.ending}: {a.error}" if a.error else a.ending,
+            )
             for a in attempts
         ]
         header = ("attempt", "worker", "started", "after", "ending")
@@ -68,6 +74,7 @@ def trial_details_json(
                 "started": iso_time(a.started),
                 "ended": iso_time(a.ended),
                 "ending": a.ending,
+                "error": a.error,
             }
             for a in attempts
         ],

@@ -101,6 +101,12 @@ def sorted_trials(
     return with_value + without
 
 
+def check_detail_format(form: str) -> None:
+    """Raise UsageError unless details can be written so."""
+    if form not in {"table", "json"}:
+        raise UsageError(f"there is no format {form!r} here: use table or json")
+
+
 def json_text(value: object) -> str:
     """Return JSON for scripts."""
     return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)

@@ -158,6 +158,16 @@ class Reader:
             for number, attempt, worker, started, *who in self._db.all(sql.SELECT_RUNNING)
         ]
 
+    def damage(self) -> list[str]:
+        """Return what SQLite finds wrong with the file's pages, indexes and references."""
+        found = [text for (text,) in self._db.all(sql.SELECT_DAMAGE)]
+        orphans = self._db.all(sql.SELECT_ORPHANS)
+        return found + [f"a row of {child} refers to no {parent}" for child, _, parent in orphans]
+
+    def stray_metrics(self) -> list[int]:
+        """Return the trials that have reports of an attempt that never was."""
+        return [trial for (trial,) in self._db.all(sql.SELECT_STRAY_METRICS)]
+
     def has_open_trials(self) -> bool:
         """Return whether a trial is waiting or running."""
         (found,) = self._db.one(sql.HAS_OPEN) or (0,)
@@ -185,16 +195,16 @@ class Reader:
 
     def history(self, before: int, after: int = 0) -> list[Finished]:
         """Return the trials told between two ticks, in the order in which they were told."""
-        rows = self._db.all(sql.SELECT_HISTORY, (before, after))
+        rows = self._db.all(sql.SELECT_HISTORY, (before, after, before, after))
         return [
             Finished(number, state, json.loads(params), value)
-            for number, state, params, value in rows
+            for number, state, params, value, _ in rows
             if params is not None  # it died three times before it was suggested
         ]
 
     def pending(self, before: int) -> list[Pending]:
         """Return the trials that were suggested but not told before a tick, by number."""
-        rows = self._db.all(sql.SELECT_PENDING, (before, before))
+        rows = self._db.all(sql.SELECT_PENDING, (before, before, before))
         return [Pending(number, json.loads(params)) for number, params in rows]
 
     def _records(self, sql: str, arguments: Sequence[object] = ()) -> list[TrialRecord]:

@@ -68,6 +68,22 @@ UPDATE trial SET state = ?, told = ?, finished = ?, seconds = ?, value = ?, resu
                  traceback = ?
 WHERE number = ?
 """
+KEEP_FAILURE = """
+INSERT INTO attempt (trial, attempt, worker, started, ended, tick, ending, error)
+SELECT number, attempt, worker, coalesce(started, finished), finished, told, 'failed', error
+FROM trial WHERE number = ? AND state = 'failed'
+"""
+RETRY = """
+UPDATE trial SET state = 'waiting', deaths = 0, told = NULL, started = NULL, finished = NULL,
+                 seconds = NULL, error = NULL, traceback = NULL
+WHERE number = ? AND state = 'failed'
+"""
+SELECT_DAMAGE = "SELECT integrity_check FROM pragma_integrity_check WHERE integrity_check <> 'ok'"
+SELECT_ORPHANS = 'SELECT "table", rowid, parent FROM pragma_foreign_key_check'
+SELECT_STRAY_METRICS = """
+SELECT DISTINCT m.trial FROM metric AS m LEFT JOIN trial AS t ON m.trial = t.number
+WHERE t.number IS NULL OR m.attempt NOT BETWEEN 1 AND t.attempt
+"""
 INSERT_ATTEMPT = """
 INSERT INTO attempt (trial, attempt, worker, started, ended, tick, ending)
 SELECT number, attempt, worker, started, ?, ?, ? FROM trial WHERE number = ?
@@ -116,7 +132,7 @@ SELECT_LAST_METRICS_OF = """
 SELECT name, value, max(tick) FROM metric WHERE trial = ? AND attempt = ? GROUP BY name
 """
 SELECT_ATTEMPTS = """
-SELECT attempt, worker, started, ended, ending FROM attempt WHERE trial = ? ORDER BY attempt
+SELECT attempt, worker, started, ended, ending, error FROM attempt WHERE trial = ? ORDER BY attempt
 """
 SELECT_RUNNING = """
 SELECT t.number, t.attempt, t.worker, t.started,
@@ -124,11 +140,17 @@ SELECT t.number, t.attempt, t.worker, t.started,
 FROM trial AS t JOIN worker AS w ON t.worker = w.id WHERE t.state = 'running' ORDER BY t.number
 """
 SELECT_HISTORY = """
-SELECT number, state, params, value FROM trial WHERE told < ? AND told > ? ORDER BY told
+SELECT number, state, params, value, told AS tick FROM trial WHERE told < ? AND told > ?
+UNION ALL  -- failures of trials that were run again later
+SELECT a.trial, 'failed', t.params, NULL, a.tick FROM attempt AS a JOIN trial AS t
+ON a.trial = t.number WHERE a.ending = 'failed' AND a.tick < ? AND a.tick > ?
+ORDER BY tick
 """
 SELECT_PENDING = """
 SELECT number, params FROM trial
-WHERE suggested < ? AND (told IS NULL OR told >= ?) ORDER BY number
+WHERE suggested < ? AND (told IS NULL OR told >= ?) AND NOT EXISTS (
+    SELECT 1 FROM attempt WHERE trial = number AND ending = 'failed' AND tick < ?)
+ORDER BY number
 """
 
 CREATE_TRIALS_VIEW = """

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from tinytune import db, process
-from tinytune.errors import LeaseLostError
+from tinytune.errors import LeaseLostError, StudyFileError
 from tinytune.history import Claim, ObjectiveReference, Outcome, Source, StudyRecord, Token
 from tinytune.space import Params
 from tinytune.store import sql
@@ -38,6 +38,19 @@ def create(path: Path, study: StudyRecord, source: Source | None, version: str) 
     statements += [(sql.INSERT_STUDY, row), (sql.INSERT_CLOCK, ())]
     statements += [(view, ()) for view in sql.views(study.space, study.goals[0])]
     return db.create(path, statements)
+
+
+def copy(path: Path, target: Path) -> int:
+    """Copy a study, also one at work, and give back in the copy what runs; return its trials.
+
+    StudyFileError, with nothing changed, if there is a file at the target.
+    """
+    if not db.copy(path, target):
+        raise StudyFileError(f"{target} exists already: name another file")
+    with Store(target) as store:
+        for trial in store.running():
+            store.leave(trial.token.worker)
+        return store.next_number()
 
 
 class Store(Reader):
@@ -178,6 +191,14 @@ class Store(Reader):
             tick = self._tick_if_held(token)
             self._db.change(sql.INSERT_ATTEMPT, (time.time(), tick, "given back", token.number))
             self._db.change(sql.GIVE_BACK, (0, token.number))
+
+    def retry(self, numbers: Iterable[int]) -> None:
+        """Let failed trials wait to run again; each failure is kept as an attempt."""
+        with self._db.transaction(durable=True):
+            for number in numbers:
+                if self._db.change(sql.KEEP_FAILURE, (number,)):
+                    self._db.change(sql.RETRY, (number,))
+                    self._db.change(sql.SET_TICK, (self.tick() + 1,))
 
     def _tick_if_held(self, token: Token) -> int:
         """Take a tick, or raise LeaseLostError: the fence around every write of a worker."""

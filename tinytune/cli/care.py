@@ -1,0 +1,92 @@
+"""Commands that care for a study's file: pack, retry, release, check."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="The study's file.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+def pack(
+    study: StudyFile,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="The copy; must not exist.")
+    ],
+    debug: Debug = False,
+) -> None:
+    """Make a complete copy of a study, also while it is at work; what runs is waiting in it."""
+    from tinytune.store.writer import copy
+
+    count = copy(study, output)
+    typer.echo(f"{output}: {count} trials", err=True)
+
+
+def retry(
+    study: StudyFile,
+    numbers: Annotated[
+        list[int] | None, typer.Argument(metavar="[NUMBER]...", help="Default: all that failed.")
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Let failed trials run again at the next resume; their failures are kept as attempts."""
+    from tinytune.errors import UsageError
+    from tinytune.store.writer import Store
+
+    with Store(study) as store:
+        failed = {trial.number for trial in store.trials("failed")}
+        wanted = set(numbers) if numbers else failed
+        if wanted - failed:
+            number = min(wanted - failed)
+            raise UsageError(f"trial {number} of {study} has not failed: see `tinytune trials`")
+        store.retry(sorted(wanted))
+    typer.echo(f"{len(wanted)} trials wait to run again: tinytune resume {study}", err=True)
+
+
+def release(study: StudyFile, debug: Debug = False) -> None:
+    """Give back the trials of workers that are gone, or on a host that has vanished."""
+    from tinytune import process
+    from tinytune.store.writer import Store
+
+    released, kept = 0, 0
+    with Store(study) as store:
+        for trial in store.running():
+            dead = process.is_dead(trial.process)
+            if dead is False:
+                kept += 1
+                continue
+            store.leave(trial.token.worker)
+            released += 1
+    typer.echo(f"{released} trials given back: tinytune resume {study}", err=True)
+    if kept:
+        typer.echo(f"{kept} trials are run by processes that live here, and were left", err=True)
+
+
+def check(
+    study: StudyFile,
+    form: Annotated[
+        str, typer.Option("--format", metavar="table|json", help="How to write it.")
+    ] = "table",
+    debug: Debug = False,
+) -> None:
+    """Look whether a study's file is whole; exit code 1 if it is not."""
+    from tinytune import check as checks
+    from tinytune.output import formats
+    from tinytune.store.reader import Reader
+
+    formats.check_detail_format(form)
+    with Reader(study) as reader:
+        findings = checks.check(reader)
+    notes = checks.sqlite_notes()
+    bad = [finding for finding in findings if finding.problem]
+    if form == "json":
+        document = {"ok": not bad, "findings": [vars(f) for f in findings], "notes": notes}
+        typer.echo(formats.json_text(document))
+    else:
+        rows = [(f.what, f"{f.problem}: {f.remedy}" if f.problem else "ok") for f in findings]
+        typer.echo(formats.facts(rows))
+        typer.echo("\n".join(notes))
+    raise typer.Exit(1 if bad else 0)
