@@ -6,7 +6,7 @@ JOBS ?= 4
 
 DOCS := README.md docs/cli.md
 
-.PHONY: help demo test lint docs format clean
+.PHONY: help demo test torture mutants lint docs format clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -17,6 +17,13 @@ demo: $(VENV)/.demo  ## Tune momentum SGD on real handwritten digits, and show t
 
 test: $(VENV)/.test  ## Run the whole test suite
 	$(BIN)/python -m pytest -n $(JOBS)
+
+torture: $(VENV)/.test  ## Kill workers a thousand times, and all fault tests at full length (half an hour)
+	$(BIN)/python -m tests.faults.kills --kills 1000
+	TINYTUNE_LONG=1 $(BIN)/python -m pytest tests/faults
+
+mutants: $(VENV)/.test  ## Break the code on purpose, and see that a test notices each time
+	$(BIN)/python -m tests.faults.mutants
 
 lint: $(VENV)/.lint  ## Run the linters and the type checker
 	$(BIN)/ruff check .

@@ -264,3 +264,13 @@ def test_the_file_at_rest_is_one_file_in_rollback_mode(tmp_path):
     assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
     connection.close()
+
+
+def test_an_earlier_attempt_of_the_same_worker_is_fenced_too(store, workers):
+    first = store.claim(workers[0], "random/1", suggest).token
+    store.give_back(first)
+    second = store.claim(workers[0], "random/1", suggest).token
+    assert (second.number, second.worker) == (first.number, first.worker)
+    with pytest.raises(LeaseLostError):
+        store.report(first, 0, {"loss": 9.0})
+    store.tell(second, DONE, 1.0)

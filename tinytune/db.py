@@ -35,7 +35,8 @@ class Database:
     """One connection to a study's file; threads may share it, processes may not."""
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
-        self.path = path
+        self.path = path  # as the user wrote it
+        self._file = path.absolute()  # the objective may change the working directory
         self._connection = connection
         self._lock = threading.RLock()
         self._pid = os.getpid()
@@ -69,7 +70,7 @@ class Database:
         one fsync.
         """
         with self._lock:
-            self._pragma_synchronous("FULL" if durable or self._journal != "wal" else "NORMAL")
+            self._set_synchronous(self._level(durable=durable))
             self._attempt(lambda: self._execute("BEGIN IMMEDIATE"))
             try:
                 yield
@@ -88,7 +89,7 @@ class Database:
         the next finished trial tries again.
         """
         try:
-            age_seconds = time.time() - self.path.stat().st_mtime
+            age_seconds = time.time() - self._file.stat().st_mtime
         except FileNotFoundError:
             raise StudyFileError(
                 f"{self.path} was deleted or moved while it was in use: put it back, then resume it"
@@ -103,6 +104,9 @@ class Database:
         with self._lock:
             if self._journal == "wal":
                 with suppress(sqlite3.Error):
+                    # The change of mode rewrites the file's first page: at NORMAL a power cut
+                    # could find its rollback journal half written, and restore zeros from it.
+                    self._connection.execute("PRAGMA synchronous=FULL")
                     self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
                     # Refused at once while anybody else has the file open. At rest the study is
                     # then in rollback mode, which needs no side files even to be read.
@@ -114,13 +118,24 @@ class Database:
         if file_system(self.path) in NETWORK_FILE_SYSTEMS:
             self._journal = "delete"
             return
+        self._set_synchronous("FULL")  # for the same reason as in close
         # Beside other processes that open the file in the same moment, SQLite answers "locked"
         # here whatever its time-out says: ask again.
         (mode,) = self.one("PRAGMA journal_mode=WAL") or ("",)
         self._journal = str(mode)
         self.one("PRAGMA wal_autocheckpoint=0")
 
-    def _pragma_synchronous(self, level: str) -> None:
+    def _level(self, *, durable: bool) -> str:
+        """Return the setting that makes a commit durable, or only safe.
+
+        In rollback mode FULL does not sync the directory: after a power cut the journal that was
+        deleted may come back, and undo what was committed.
+        """
+        if self._journal == "wal":
+            return "FULL" if durable else "NORMAL"
+        return "EXTRA" if durable else "FULL"
+
+    def _set_synchronous(self, level: str) -> None:
         if level != self._synchronous:
             self._attempt(lambda: self._execute(f"PRAGMA synchronous={level}"))
             self._synchronous = level

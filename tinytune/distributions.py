@@ -382,7 +382,7 @@ def same(a: object, b: object) -> bool:
 def shown(value: object) -> str:
     """Return a value as a message shows it: shortened, whatever its own repr does."""
     try:
-        return f"{value!r:.100}"
+        return f"{value!r:.100}".replace("\n", " ")
     except Exception:  # noqa: BLE001 - such as 10**5000, or any class with a broken repr
         return f"<{type(value).__name__}>"
 

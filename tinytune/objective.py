@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
 import json
@@ -10,6 +11,7 @@ import numbers
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 from tinytune import context
 from tinytune.context import Trial
@@ -77,7 +79,8 @@ class Objective:
 
         BaseExceptions that are not errors (an interrupt) pass through.
         """
-        arguments = {name: value for name, value in settings.items() if name in self.settings}
+        known = {name: value for name, value in settings.items() if name in self.settings}
+        arguments = copy.deepcopy(known)  # a list that one trial changes is not another's
         if self._trial_name is not None:
             arguments[self._trial_name] = trial
         try:
@@ -196,7 +199,9 @@ def _hints(function: Callable[..., object], *, can_fail: bool) -> dict[str, obje
         return typing.get_type_hints(function, include_extras=True)
     except Exception as error:
         if can_fail:  # the space was given: only a trial parameter is looked for
-            return dict(inspect.get_annotations(function))
+            with suppress(Exception):
+                return dict(inspect.get_annotations(function))
+            return {}
         raise ObjectiveError(
             f"the annotations of {function.__qualname__} cannot be read ({error}): "
             "import the names that they use at the top of the file, or give space={...}"

@@ -38,6 +38,7 @@ class Study:
 
     def __init__(self, path: str | Path, source: Source | None = None) -> None:
         self.path = Path(path)
+        self._file = self.path.absolute()  # the objective may change the working directory
         self._reader = Reader(self.path)
         self.record: StudyRecord = self._reader.study()
         self._source = source
@@ -164,7 +165,7 @@ class Study:
             self._worker = self._store.join(
                 process.current(), __version__, platform.python_version(), self._source
             )
-            self._heart = lease.Heart(self.path, self._worker)
+            self._heart = lease.Heart(self._file, self._worker)
             self._heart.start()
         return self._store
 

@@ -13,6 +13,16 @@ from tests.studies import make_study
 from tinytune import lease, process
 from tinytune.study import Study, set_budget
 
+ASKS_AND_WAITS = """
+import sys
+from tinytune.study import Study
+with Study(sys.argv[1]) as study:
+    trial = study.ask()
+    print("asked", flush=True)
+    sys.stdin.readline()
+    study.tell(trial, 1.0)
+"""
+
 
 def zombie(path, folder, *shift):
     return subprocess.Popen(
@@ -57,11 +67,7 @@ def test_a_suspended_worker_of_this_machine_is_not_dead(tmp_path):
     path = make_study(tmp_path, budget=1)
     (tmp_path / "other").mkdir()
     child = subprocess.Popen(
-        [sys.executable, "-c",
-         "import sys, time; from tinytune.study import Study\n"
-         "with Study(sys.argv[1]) as study:\n"
-         "    trial = study.ask(); print('asked', flush=True); sys.stdin.readline()\n"
-         "    study.tell(trial, 1.0)\n", str(path)],
+        [sys.executable, "-c", ASKS_AND_WAITS, str(path)],
         env=ENVIRONMENT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert child.stdout.readline() == "asked\n"

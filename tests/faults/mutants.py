@@ -1,0 +1,208 @@
+"""Breaks tinytune on purpose, in ways that matter, and sees that a named test notices.
+
+    python -m tests.faults.mutants
+
+Each mutant is a copy of the checkout with one text replaced. A mutant that no test catches, or a
+text that is no longer there, is an error.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Mutant:
+    name: str
+    file: str
+    old: str
+    new: str
+    test: str
+
+
+MUTANTS = [
+    Mutant(
+        "no fence",
+        "tinytune/store/sql.py",
+        "WHERE number = ? AND attempt = ? AND worker = ? AND state = 'running')\nRETURNING tick",
+        "WHERE number = ? AND ? + ? > 0)\nRETURNING tick",
+        "tests/test_store.py::test_who_lost_a_trial_can_write_nothing_about_it",
+    ),
+    Mutant(
+        "no fence, as a suspended worker meets it",
+        "tinytune/store/sql.py",
+        "WHERE number = ? AND attempt = ? AND worker = ? AND state = 'running')\nRETURNING tick",
+        "WHERE number = ? AND ? + ? > 0)\nRETURNING tick",
+        "tests/faults/test_zombies.py::"
+        "test_a_suspended_worker_loses_its_trial_only_by_its_lease_and_lives_on",
+    ),
+    Mutant(
+        "attempt not checked",
+        "tinytune/store/sql.py",
+        "attempt = ? AND worker = ? AND state = 'running'",
+        "attempt + 99 > ? AND worker = ? AND state = 'running'",
+        "tests/test_store.py::test_an_earlier_attempt_of_the_same_worker_is_fenced_too",
+    ),
+    Mutant(
+        "no liveness check",
+        "tinytune/process.py",
+        "    return found is None or found != other.birth",
+        "    return None",
+        "tests/faults/test_zombies.py::test_a_process_is_known_by_more_than_its_number",
+    ),
+    Mutant(
+        "a process is known by its number alone",
+        "tinytune/process.py",
+        "    return found is None or found != other.birth",
+        "    return found is None",
+        "tests/faults/test_zombies.py::test_a_process_is_known_by_more_than_its_number",
+    ),
+    Mutant(
+        "a process that waits to be reaped counts as alive",
+        "tinytune/process.py",
+        'return None if fields[0] in {b"Z", b"X"} else fields[19].decode()',
+        "return fields[19].decode()",
+        "tests/faults/test_zombies.py::test_a_process_that_waits_to_be_reaped_is_dead",
+    ),
+    Mutant(
+        "deferred BEGIN",
+        "tinytune/db.py",
+        '"BEGIN IMMEDIATE"',
+        '"BEGIN"',
+        "tests/faults/test_contention.py::test_many_processes_write_one_file",
+    ),
+    Mutant(
+        "claim outside of the transaction",
+        "tinytune/store/writer.py",
+        "        now = time.time()\n        with self._db.transaction():\n"
+        "            tick, budget,",
+        "        now = time.time()\n        tick, budget, number, waiting = "
+        "self._db.one(sql.SELECT_NEXT) or sql.NOTHING\n"
+        "        with self._db.transaction():\n            _tick, _budget, _number,",
+        "tests/faults/test_contention.py::test_many_processes_write_one_file",
+    ),
+    Mutant(
+        "told without fsync",
+        "tinytune/store/writer.py",
+        "        with self._db.transaction(durable=True):\n            tick = self._tick_if_held",
+        "        with self._db.transaction():\n            tick = self._tick_if_held",
+        "tests/test_store.py::test_what_a_trial_costs_is_counted_exactly",
+    ),
+    Mutant(
+        "told without fsync, as a power cut finds it",
+        "tinytune/store/writer.py",
+        "        with self._db.transaction(durable=True):\n            tick = self._tick_if_held",
+        "        with self._db.transaction():\n            tick = self._tick_if_held",
+        "tests/faults/test_powerloss.py",
+    ),
+    Mutant(
+        "tick reused",
+        "tinytune/store/sql.py",
+        "UPDATE clock SET tick = tick + 1 WHERE EXISTS",
+        "UPDATE clock SET tick = tick + 0 WHERE EXISTS",
+        "tests/test_store.py::test_every_change_takes_the_next_tick",
+    ),
+    Mutant(
+        "the budget is looked at before the lock is held",
+        "tinytune/store/writer.py",
+        "            elif budget is not None and number >= budget:",
+        "            elif budget is not None and number > budget:",
+        "tests/test_store.py::test_trials_are_numbered_without_a_gap_up_to_the_budget",
+    ),
+    Mutant(
+        "deaths are not counted",
+        "tinytune/store/sql.py",
+        "UPDATE trial SET state = 'waiting', deaths = deaths + ?, started",
+        "UPDATE trial SET state = 'waiting', deaths = deaths + 0 * ?, started",
+        "tests/test_store.py::test_the_third_dead_worker_fails_the_trial",
+    ),
+    Mutant(
+        "an interrupted objective that went on is believed",
+        "tinytune/worker.py",
+        "        if interrupt.broke_in:",
+        "        if False:",
+        "tests/test_worker.py::test_an_objective_that_swallows_the_interrupt_is_not_believed",
+    ),
+    Mutant(
+        "a signal may break into a write",
+        "tinytune/worker.py",
+        "        before, self._may_break_in = self._may_break_in, False\n",
+        "        before = self._may_break_in\n",
+        "tests/test_worker.py::test_no_signal_breaks_into_a_write",
+    ),
+    Mutant(
+        "a search sees what came after it was asked",
+        "tinytune/study.py",
+        "self._writer.history(before=asked, after=self._folded - 1)",
+        "self._writer.history(before=asked + 10**9, after=self._folded - 1)",
+        "tests/test_study.py::"
+        "test_a_claim_without_params_is_suggested_by_its_heir_as_if_nothing_had_happened",
+    ),
+    Mutant(
+        "triggers of a stranger are let in",
+        "tinytune/db.py",
+        "    if version < SCHEMA_VERSION or found == _expected_schema():",
+        "    if version < 9:",
+        "tests/faults/test_hostile.py",
+    ),
+    Mutant(
+        "resume runs what a stranger named",
+        "tinytune/session.py",
+        "        if mark is not None and reader.has_voucher(mark):\n            return target",
+        "        if True:\n            return target",
+        "tests/test_cli.py::test_resume_does_not_run_what_a_stranger_named",
+    ),
+]
+
+
+def copy_of_the_checkout(folder: Path) -> Path:
+    """Copy what is needed to run a test; the tests run the copy, not the installed package."""
+    for name in ("tinytune", "tests", "examples"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("schema.sql", "pyproject.toml"):
+        shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
+def survives(mutant: Mutant) -> bool:
+    """Return whether the named test passes although the code is broken."""
+    with tempfile.TemporaryDirectory(prefix="mutant-") as name:
+        folder = copy_of_the_checkout(Path(name))
+        broken = folder / mutant.file
+        text = broken.read_text(encoding="utf-8")
+        if text.count(mutant.old) != 1:
+            raise SystemExit(
+                f"{mutant.name}: its text is {text.count(mutant.old)} times in {mutant.file}"
+            )
+        broken.write_text(text.replace(mutant.old, mutant.new), encoding="utf-8")
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", mutant.test],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"},
+            capture_output=True, text=True, check=False, timeout=600,
+        )  # fmt: skip
+        if done.returncode not in (0, 1):
+            raise SystemExit(
+                f"{mutant.name}: {mutant.test} could not be run:\n{done.stdout[-2000:]}"
+            )
+        return done.returncode == 0
+
+
+def main() -> None:
+    alive = 0
+    for mutant in MUTANTS:
+        lives = survives(mutant)
+        alive += lives
+        print(f"{'SURVIVES' if lives else 'caught':<9} {mutant.name} ({mutant.test})", flush=True)
+    print(f"{len(MUTANTS) - alive} of {len(MUTANTS)} mutants caught")
+    raise SystemExit(1 if alive else 0)
+
+
+if __name__ == "__main__":
+    main()

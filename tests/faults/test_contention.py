@@ -1,0 +1,72 @@
+"""Many processes on one file: no lock errors, nothing lost or doubled, nobody starved."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.shell import ENVIRONMENT
+from tests.studies import make_study
+from tinytune.store.reader import Reader
+
+LONG = bool(os.environ.get("TINYTUNE_LONG"))
+
+WORKER = """
+import json, sys, time
+from tinytune.study import Study
+with Study(sys.argv[1]) as study:
+    study.ask and study._writer  # joined
+    print("ready", flush=True)
+    sys.stdin.readline()
+    mine, waits = [], []
+    while True:
+        began = time.perf_counter()
+        trial = study.ask()
+        if trial is None:
+            break
+        for step in range(5):
+            trial.report(step, loss=1.0)
+        study.tell(trial, trial.params["x"])
+        waits.append(time.perf_counter() - began)
+        mine.append(trial.number)
+print(json.dumps([mine, waits]))
+"""
+
+
+def race(path, processes):
+    """Let so many processes work on a study at once; return what each did."""
+    racing = [
+        subprocess.Popen(
+            [sys.executable, "-c", WORKER, str(path)],
+            env=ENVIRONMENT, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True,
+        )
+        for _ in range(processes)
+    ]  # fmt: skip
+    for each in racing:
+        assert each.stdout.readline() == "ready\n", each.stderr.read()
+    for each in racing:
+        each.stdin.write("\n")
+        each.stdin.flush()
+    done = []
+    for each in racing:
+        out, errors = each.communicate(timeout=300)
+        assert each.returncode == 0, errors
+        done.append(json.loads(out))
+    return done
+
+
+@pytest.mark.parametrize("processes", [16, 64] if LONG else [16])
+def test_many_processes_write_one_file(tmp_path, processes):
+    trials = 20 * processes
+    path = make_study(tmp_path, budget=trials)
+    done = race(path, processes)
+    numbers = sorted(number for mine, _ in done for number in mine)
+    assert numbers == list(range(trials))  # none lost, none done twice, exactly the budget
+    with Reader(path) as reader:
+        assert {(t.state, t.attempt) for t in reader.trials()} == {("complete", 1)}
+        assert reader.tick() == trials * (1 + 5 + 1)
+        assert reader.damage() == []
+    assert [p.name for p in tmp_path.iterdir()] == ["study.db"]
