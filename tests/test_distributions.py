@@ -256,6 +256,12 @@ def test_options_are_drawn_as_often_as_their_weights_say():
     assert stats.chisquare(counts, [1800, 900, 300]).pvalue > 0.01
 
 
+def test_an_option_begins_where_the_one_before_it_ends():
+    for choice in (Choice("a", "b"), Choice("a", "b", weights=[1, 1])):
+        assert choice.from_unit(math.nextafter(0.5, 0)) == "a"
+        assert choice.from_unit(0.5) == "b"
+
+
 def test_true_is_not_one():
     choice = Choice(1, True, 0, False, None, "1")
     assert choice.problem() is None

@@ -35,6 +35,8 @@ def refused(text):
         ("a != 2", False),
         ("1 < a < b < 4", True),
         ("1 < a > 5 < b", False),
+        ("5 > a > 3", False),
+        ("5 > b > 3 > n < 0", True),
         ("a + b == 5.5", True),
         ("a - n == 9", True),
         ("a * b == 7", True),

@@ -352,8 +352,8 @@ SMALL = Space.of({"lr": Float(0, 1), "n": Int(1, 9, step=2), "c": Choice("a", "b
         ({"lr": [0.0, -0.0]}, "grid: parameter 'lr' needs different values, not [0.0, 0.0]"),
         ({"lr": 3, "c": ["a", "a"]}, "grid: parameter 'c' needs different values, not ['a', 'a']"),
         ({"lr": []}, "grid: parameter 'lr' needs different values, not []"),
-        ({"lr": 0}, "grid: parameter 'lr' needs at least 1 value, not 0"),
-        ({"lr": -3}, "grid: parameter 'lr' needs at least 1 value, not -3"),
+        ({"lr": 0}, "grid: parameter 'lr' needs 1 to 100,000 values, not 0"),
+        ({"lr": -3}, "grid: parameter 'lr' needs 1 to 100,000 values, not -3"),
     ],
 )
 def test_what_is_wrong_with_points(points, told):

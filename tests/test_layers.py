@@ -19,7 +19,7 @@ ROWS = [
     {"points", "history", "context", "db"},
     {"objective"},
     {"search", "search.walk", "search.grid", "search.random"},
-    {"store", "store.sql", "store.reader", "store.writer"},
+    {"store", "store.sql", "store.rows", "store.reader", "store.writer"},
     {"lease", "limits"},
     {"study", "loading"},
     {"worker"},

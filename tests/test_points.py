@@ -105,15 +105,23 @@ def test_a_configuration_that_is_no_point():
 
 def test_an_option_that_is_none_is_not_an_inactive_parameter():
     space = Space.of(
-        {"a": Choice(0, 1), "b": Choice(None, "z", when={"a": 1}), "c": Int(0, 3, when={"b": None})}
+        {
+            "a": Choice(0, 1),
+            "b": Choice(None, "z", when={"a": 1}),
+            "x": Choice("p", "q", when={"a": [0, 1]}),
+            "c": Int(0, 3, when={"b": None}),
+        }
     )
-    points = Points(space, {name: Values(p.distribution) for name, p in space.by_name.items()})
-    assert points.size == 1 + 4 + 1
-    assert [points.at(i) for i in range(6)] == [
-        {"a": 0},
-        *({"a": 1, "b": None, "c": c} for c in range(4)),
-        {"a": 1, "b": "z"},
+    expected = [
+        *({"a": 0, "x": x} for x in "pq"),
+        *({"a": 1, "b": None, "x": x, "c": c} for x in "pq" for c in range(4)),
+        *({"a": 1, "b": "z", "x": x} for x in "pq"),
     ]
+    values = {name: Values(parameter.distribution) for name, parameter in space.by_name.items()}
+    for order in (range(12), reversed(range(12))):  # what is remembered of one serves no other
+        points = Points(space, values)
+        assert all(points.at(index) == expected[index] for index in order)
+        assert points.size == 12
 
 
 def test_a_million_million_points_are_numbered_at_once():

@@ -30,6 +30,13 @@ def check(reader: Reader) -> list[Finding]:
     pages = reader.damage()
     return [
         Finding("format and schema"),
+        Finding(
+            "write-ahead log",
+            f"{reader.path.name}-wal is missing, and with it perhaps what was written last"
+            if reader.lacks_log
+            else "",
+            "put it back beside the file if it still exists",
+        ),
         Finding("pages and indexes", "; ".join(pages[:3]), "restore the file from a copy"),
         _finding("numbers run from 0 without a gap", _gaps(trials)),
         _finding("the budget is kept", _over_budget(trials, record.budget)),

@@ -87,6 +87,9 @@ def _real(name: str, value: object) -> float:
 
 def _whole(step: object) -> int:
     try:
-        return operator.index(step)  # type: ignore[arg-type]
+        whole = operator.index(step)  # type: ignore[arg-type]
     except TypeError:
         raise ObjectiveError(f"report: the step {step!r:.80} is not a whole number") from None
+    if not -(2**62) < whole < 2**62:
+        raise ObjectiveError(f"report: the step {whole:.3g} is too large")
+    return whole

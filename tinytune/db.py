@@ -14,7 +14,18 @@ from typing import Any, TypeAlias, TypeVar
 from urllib.parse import quote
 
 from tinytune.errors import StudyFileError
-from tinytune.files import NETWORK_FILE_SYSTEMS, check_folder, check_path, file_system, published
+from tinytune.files import (
+    NETWORK_FILE_SYSTEMS,
+    check_folder,
+    check_path,
+    file_system,
+    identity,
+    is_in_log_mode,
+    published,
+    refuse_foreign_log,
+    refuse_leftover_log,
+    refuse_other_names,
+)
 from tinytune.schema import APPLICATION_ID, BUILT_OF, SCHEMA_VERSION, migrate, schema_sql
 
 BUSY_SECONDS = 60.0  # how long to wait for other processes' transactions before giving up
@@ -37,6 +48,8 @@ class Database:
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path  # as the user wrote it
         self._file = path.absolute()  # the objective may change the working directory
+        self._identity = identity(self._file)
+        self.lacks_log = False  # it should have a write-ahead log, and there was none
         self._connection = connection
         self._lock = threading.RLock()
         self._pid = os.getpid()
@@ -88,12 +101,12 @@ class Database:
         defect of SQLite before 3.51.3 cannot arise. When others are writing it does nothing, and
         the next finished trial tries again.
         """
-        try:
-            age_seconds = time.time() - self._file.stat().st_mtime
-        except FileNotFoundError:
+        if not self._is_in_place():
             raise StudyFileError(
-                f"{self.path} was deleted or moved while it was in use: put it back, then resume it"
-            ) from None
+                f"{self.path} was deleted, moved or replaced while it was in use: "
+                "put it back, then resume it"
+            )
+        age_seconds = time.time() - self._file.stat().st_mtime
         if self._journal == "wal" and not 0 <= age_seconds < CHECKPOINT_SECONDS:
             self.one("PRAGMA wal_checkpoint(FULL)")
 
@@ -102,7 +115,7 @@ class Database:
         if self._pid != os.getpid():  # a fork must not touch what it inherited
             return
         with self._lock:
-            if self._journal == "wal":
+            if self._journal == "wal" and self._is_in_place():
                 with suppress(sqlite3.Error):
                     # The change of mode rewrites the file's first page: at NORMAL a power cut
                     # could find its rollback journal half written, and restore zeros from it.
@@ -112,6 +125,10 @@ class Database:
                     # then in rollback mode, which needs no side files even to be read.
                     self._connection.execute("PRAGMA journal_mode=DELETE").fetchone()
             self._connection.close()
+
+    def _is_in_place(self) -> bool:
+        """Return whether the name still means the file that was opened."""
+        return identity(self._file) == self._identity
 
     def start_journal(self) -> None:
         """Switch to write-ahead logging, where reports cost no fsync and readers never wait."""
@@ -159,6 +176,11 @@ class Database:
             while True:
                 try:
                     return run()
+                except (OverflowError, UnicodeDecodeError) as error:
+                    # A number beyond what SQLite counts to; or its message quotes damaged bytes.
+                    raise StudyFileError(
+                        f"{self.path} is damaged: restore it from a copy"
+                    ) from error
                 except sqlite3.Error as error:
                     if not _is_busy(error):
                         raise _explained(error, self.path) from error
@@ -172,6 +194,8 @@ class Database:
 def open_reader(path: Path) -> Database:
     """Open a study to read it; nothing is created or changed, whatever the file says."""
     check_path(path)
+    refuse_foreign_log(path)
+    lacks_log = not Path(f"{path.resolve()}-wal").exists() and is_in_log_mode(path)
     database = _connect(path, "ro")
     try:
         _check(database)
@@ -180,6 +204,7 @@ def open_reader(path: Path) -> Database:
         database = _connect(path, "ro")
         _check(database)
     database.one("PRAGMA query_only=ON")
+    database.lacks_log = lacks_log  # looked at before SQLite makes an empty one
     return database
 
 
@@ -200,6 +225,7 @@ def _recover(path: Path) -> None:
 def open_writer(path: Path) -> Database:
     """Open a study to work on it; files of older formats are brought up to date."""
     open_reader(path).close()  # a foreign file is refused before it is opened for writing
+    refuse_other_names(path)
     database = _connect(path, "rw")
     _check(database)
     database.one("PRAGMA foreign_keys=ON")
@@ -207,6 +233,7 @@ def open_writer(path: Path) -> Database:
     (version,) = database.one("PRAGMA user_version") or (0,)
     if version != SCHEMA_VERSION:
         migrate(database._connection)  # noqa: SLF001 - same module
+        _check(database)
     return database
 
 
@@ -217,6 +244,7 @@ def create(path: Path, statements: Sequence[tuple[str, Arguments]]) -> bool:
     ever sees half a study, however many create it at once and whenever they are killed.
     """
     check_folder(path)
+    refuse_leftover_log(path)
     memory = sqlite3.connect(":memory:", isolation_level=None)
     try:
         memory.executescript(schema_sql())
@@ -338,5 +366,6 @@ def _explained(error: sqlite3.Error, path: Path) -> StudyFileError:
         )
     reason = _REASONS.get(-1 if code is None else code & 0xFF)
     if reason is None:
-        reason = f"cannot be read or written ({error}): check the disk, or restore it from a copy"
+        said = str(error).partition(" with text")[0]  # what follows may quote damaged bytes
+        reason = f"cannot be read or written ({said}): check the disk, or restore it from a copy"
     return StudyFileError(f"{path} {reason}")

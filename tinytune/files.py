@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from pathlib import Path
 
 from tinytune.errors import StudyFileError
@@ -26,6 +27,9 @@ def check_folder(path: Path) -> None:
         raise StudyFileError(
             f"{path} cannot be created: there is no directory {path.parent}; make it first"
         )
+
+
+_descriptors: dict[tuple[int, int], int] = {}
 
 
 def exists(path: Path) -> bool:
@@ -51,6 +55,71 @@ def check_path(path: Path) -> None:
         )
 
 
+def identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from another one of the same name, None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def refuse_leftover_log(path: Path) -> None:
+    """Raise StudyFileError where a new study would inherit the log of one that is gone."""
+    for ending in ("-wal", "-journal"):
+        log = Path(f"{path.resolve()}{ending}")
+        if log.exists() and not path.exists():  # last, since another process may just create it
+            raise StudyFileError(
+                f"{path} cannot be created: {log.name} beside it is left of a study that is gone; "
+                "put that study back, or delete what is left of it"
+            )
+
+
+def refuse_foreign_log(path: Path) -> None:
+    """Raise StudyFileError where a log lies beside a file that was at rest when it was copied.
+
+    SQLite would mix the log's pages into whatever has the right name.
+    """
+    log = Path(f"{path.resolve()}-wal")
+    if _size(log) and not is_in_log_mode(path) and _size(log):
+        raise StudyFileError(
+            f"{path} is not the study that {log.name} beside it was written for: if it was "
+            f"restored from a copy, delete {log.name}, otherwise put the other file back"
+        )
+
+
+def refuse_other_names(path: Path) -> None:
+    """Raise StudyFileError where a file has several names, each of which would get its own log."""
+    deadline = time.monotonic() + 1.0  # a new file may have two names for a moment
+    while path.stat().st_nlink > 1:
+        if time.monotonic() > deadline:
+            raise StudyFileError(
+                f"{path} has {path.stat().st_nlink} names (hard links), and a log is kept beside "
+                "each name: copy it to a file of its own, and work on that"
+            )
+        time.sleep(0.01)
+
+
+def is_in_log_mode(path: Path) -> bool:
+    """Return whether the file's header says that a write-ahead log belongs to it.
+
+    The descriptor is kept: closing it would drop the locks that SQLite holds in this process.
+    """
+    key = identity(path)
+    if key is None:
+        return True
+    if key not in _descriptors:
+        _descriptors[key] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    return os.pread(_descriptors[key], 2, 18) != b"\x01\x01"
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
 def file_system(path: Path) -> str:
     """Return the type of the file system that holds a path, '' where the system does not tell."""
     try:
@@ -71,7 +140,7 @@ def file_system(path: Path) -> str:
 def published(path: Path, content: bytes) -> bool:
     """Give a complete file its name in one step; False if a file is already there."""
     try:
-        return _publish(path, content)
+        return _publish(path.resolve(), content)  # a link may name a file that is not there yet
     except OSError as error:
         raise StudyFileError(f"{path} cannot be created: {error.strerror}") from error
 

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 APPLICATION_ID = 0x74546E65  # "tTne": marks a study among SQLite files
 SCHEMA_VERSION = 1
 BUILT_OF = """
-SELECT type, name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' AND type <> 'view'
+SELECT type, name, sql FROM sqlite_schema
+WHERE type IS NOT 'view' AND NOT (type = 'index' AND sql IS NULL)
+    AND NOT (type = 'table' AND name IN ('sqlite_stat1', 'sqlite_stat4'))
 """
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -113,7 +114,7 @@ def find_objective(path: Path) -> str:
             return target
     raise ObjectiveError(
         f"{path} would run {target}, which you have not named for it before: look at both, "
-        f"then `tinytune resume {path} --objective {target}`"
+        f"then `tinytune resume {shlex.quote(str(path))} --objective {shlex.quote(target)}`"
     )
 
 

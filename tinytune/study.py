@@ -40,7 +40,11 @@ class Study:
         self.path = Path(path)
         self._file = self.path.absolute()  # the objective may change the working directory
         self._reader = Reader(self.path)
-        self.record: StudyRecord = self._reader.study()
+        try:
+            self.record: StudyRecord = self._reader.study()
+        except BaseException:
+            self._reader.close()
+            raise
         self._source = source
         self._store: Store | None = None
         self._heart: lease.Heart | None = None

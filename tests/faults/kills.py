@@ -109,7 +109,10 @@ class Torture:
 
     def _keep_working(self) -> None:
         """Start what has ended or was killed again: one command with four workers, or four."""
-        self.commands = [each for each in self.commands if each.poll() is None]
+        for command in self.commands:
+            if command.poll() is not None:
+                command.communicate()  # closes its pipes
+        self.commands = [each for each in self.commands if each.returncode is None]
         each_has = WORKERS if self.mode == "one" else 1
         while len(self.commands) * each_has < WORKERS:
             self.commands.append(start("resume", self.study, "--workers", each_has, "--quiet"))

@@ -19,7 +19,9 @@ def main() -> None:
     except TinytuneError as error:
         if debug:
             raise
-        sys.stderr.write(f"tinytune: {error}\n")
+        from tinytune.output.formats import clean
+
+        sys.stderr.write(f"tinytune: {clean(str(error))}\n")
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)

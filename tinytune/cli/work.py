@@ -11,6 +11,7 @@ from tinytune.history import StudyRecord
 from tinytune.limits import TrialLimits
 from tinytune.objective import Objective
 from tinytune.output.details import best_text, curve_text
+from tinytune.output.formats import clean
 from tinytune.output.progress import Live, bytes_of, duration, seconds_of
 from tinytune.session import Work
 from tinytune.supervisor import Ending
@@ -69,6 +70,7 @@ def _warn_of_changes(path: Path, objective: Objective, *, accept: bool) -> None:
     if changed is None:
         return
     advice = "accepted from now on" if accept else "accept it with --accept-changes, or undo it"
+    changed = "\n".join(map(clean, changed.splitlines()))
     typer.echo(
         f"tinytune: the objective's source has changed since {path} was made "
         f"({advice}):\n{changed}",

@@ -8,7 +8,7 @@ from typing import Any
 
 from tinytune import draw, process
 from tinytune.history import STATES, AttemptRecord, Goal, RunningTrial, StudyRecord, TrialRecord
-from tinytune.output.formats import clean, facts, iso_time, number_text, table, trial_json
+from tinytune.output.formats import clean, facts, finite, iso_time, number_text, table, trial_json
 from tinytune.output.progress import best_so_far, duration, sparkline
 from tinytune.store.reader import Reader
 
@@ -79,8 +79,7 @@ def trial_details_json(
             for a in attempts
         ],
         "curves": {
-            name: [{"step": step, "value": value if value == value else None}  # noqa: PLR0124 - NaN
-                   for step, value in curve.items()]
+            name: [{"step": step, "value": finite(value)} for step, value in curve.items()]
             for name, curve in curves.items()
         },
     }  # fmt: skip
@@ -176,7 +175,7 @@ def _indented(values: Mapping[str, object] | None) -> str:
     if not values:
         return "  none yet" if values is None else "  none"
     width = max(map(len, values))
-    return "\n".join(f"  {name:<{width}}  {_shown(value)}" for name, value in values.items())
+    return "\n".join(f"  {clean(name):<{width}}  {_shown(value)}" for name, value in values.items())
 
 
 def _shown(value: object) -> str:

@@ -17,8 +17,9 @@ from tinytune import draw
 from tinytune.errors import UsageError
 from tinytune.history import StudyRecord, TrialRecord
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_UNSAFE = re.compile(r"[\x7f-\x9f\ud800-\udfff]")
+_FORMULA = re.compile(r"[\s\x00]*[=+\-@]|[\t\r]")
 
 
 class Format(StrEnum):
@@ -52,7 +53,7 @@ def trial_json(
         "settings": study.settings,
         "value": trial.value,
         "values": trial.values,
-        "metrics": {name: _finite(value) for name, value in (metrics or {}).items()},
+        "metrics": {name: finite(value) for name, value in (metrics or {}).items()},
         "attempt": trial.attempt,
         "seed": draw.trial_seed(study.seed, trial.number),
         "started": iso_time(trial.started),
@@ -108,8 +109,9 @@ def check_detail_format(form: str) -> None:
 
 
 def json_text(value: object) -> str:
-    """Return JSON for scripts."""
-    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    """Return JSON for scripts, with control characters and lone surrogates written as escapes."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def arguments(trial: TrialRecord) -> str:
@@ -128,7 +130,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]], style: str = 
     numeric = [all(_is_number(row[i]) for row in cells) for i in range(len(header))]
     return tabulate(
         cells,
-        headers=header,
+        headers=[clean(name) for name in header],
         tablefmt=style,
         disable_numparse=True,
         colalign=["right" if right else "left" for right in numeric] if cells else None,
@@ -137,7 +139,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]], style: str = 
 
 def facts(pairs: Iterable[tuple[str, object]]) -> str:
     """Return names and values for people, one pair a line, without what has no value."""
-    known = [(name, number_text(value)) for name, value in pairs if value is not None]
+    known = [(clean(name), number_text(value)) for name, value in pairs if value is not None]
     width = max((len(name) for name, _ in known), default=0)
     return "\n".join(f"{name:<{width}}  {value}" for name, value in known)
 
@@ -146,7 +148,7 @@ def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Return CSV; a text that a spreadsheet would take for a formula gets a quote before it."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(header)
+    writer.writerow([_csv_cell(name) for name in header])
     writer.writerows([_csv_cell(value) for value in row] for row in rows)
     return buffer.getvalue().rstrip("\n")
 
@@ -163,8 +165,8 @@ def iso_time(seconds: float | None) -> str | None:
 
 
 def clean(text: str) -> str:
-    """Return text without the control characters that could steer a terminal."""
-    return _CONTROL.sub("�", text)
+    """Return one line of text without the characters that could steer a terminal."""
+    return _CONTROL.sub("�", text).replace("\n", "⏎")
 
 
 def number_text(value: object) -> str:
@@ -202,8 +204,7 @@ def _columns(
 
 def _cell(value: object) -> str:
     text = number_text(value)
-    line = text.partition("\n")[0]
-    return line if len(line) <= 60 else f"{line[:59]}…"
+    return text if len(text) <= 60 else f"{text[:59]}…"
 
 
 def _is_number(text: str) -> bool:
@@ -215,8 +216,9 @@ def _is_number(text: str) -> bool:
 
 
 def _csv_cell(value: object) -> object:
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return f"'{value}"
+    if isinstance(value, str):
+        text = clean(value)
+        return f"'{text}" if _FORMULA.match(value) else text
     return repr(value) if isinstance(value, float) else value
 
 
@@ -229,5 +231,6 @@ def _sort_key(value: object) -> tuple[str, object]:
     return ("", value) if isinstance(value, (int, float)) else ("text", str(value))
 
 
-def _finite(value: float) -> float | None:
+def finite(value: float) -> float | None:
+    """Return a number as JSON can hold it: null for NaN and infinity."""
     return value if math.isfinite(value) else None

@@ -16,6 +16,7 @@ from tinytune.space import Params, Space
 
 ORDERS = ("even", "lexicographic")
 _GOLDEN = 0.6180339887498949  # (sqrt(5) - 1) / 2: the fraction that ratios approximate worst
+MOST_POINTS = 100_000  # of one parameter, evenly spaced by their number
 _CANDIDATES = 16  # strides to choose from
 _BEGINNINGS = (4, 8, 16, 32)  # points of the walk that are to lie evenly
 
@@ -95,8 +96,10 @@ def _values(
     if wanted is None:
         return _own_values(name, distribution)
     if isinstance(wanted, int):
-        if wanted < 1:
-            raise UsageError(f"grid: parameter {name!r} needs at least 1 value, not {wanted}")
+        if not 1 <= wanted <= MOST_POINTS:
+            raise UsageError(
+                f"grid: parameter {name!r} needs 1 to {MOST_POINTS:,} values, not {wanted:,}"
+            )
         return distribution.spread(wanted)
     values: list[Value] = []
     for value in wanted:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self, TypeVar
 
 from tinytune import db
 from tinytune.errors import SpaceError, StudyFileError
@@ -16,20 +14,21 @@ from tinytune.history import (
     AttemptRecord,
     Finished,
     Goal,
-    ObjectiveReference,
     Pending,
     Progress,
     RunningTrial,
-    SearchSpec,
     Source,
     State,
     StudyRecord,
-    Token,
     TrialRecord,
 )
-from tinytune.process import Identity
-from tinytune.space import Space
-from tinytune.store import sql
+from tinytune.store import rows, sql
+
+T = TypeVar("T")
+_NONSENSE = (
+    ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError, RecursionError,
+    SpaceError,
+)  # fmt: skip
 
 
 class Reader:
@@ -50,6 +49,11 @@ class Reader:
     ) -> None:
         self.close()
 
+    @property
+    def lacks_log(self) -> bool:
+        """Whether the file should have a write-ahead log beside it, and there was none."""
+        return self._db.lacks_log
+
     def close(self) -> None:
         """Close the file."""
         self._db.close()
@@ -59,25 +63,7 @@ class Reader:
         row = self._db.one(sql.SELECT_STUDY)
         if row is None:
             raise StudyFileError(f"{self.path} holds no study: restore it from a copy")
-        space, search, goals, settings, seed, defaults, budget, objective, source, created = row
-        try:
-            record = StudyRecord(
-                Space.from_json(space),
-                SearchSpec(**json.loads(search)),
-                tuple(Goal(**goal) for goal in json.loads(goals)),
-                json.loads(settings),
-                seed,
-                bool(defaults),
-                budget,
-                ObjectiveReference(**json.loads(objective)),
-                source,
-                created,
-            )
-        except (ValueError, TypeError, KeyError, AttributeError, SpaceError) as error:
-            raise StudyFileError(
-                f"{self.path} describes its study in a way that makes no sense ({error}): "
-                "restore it from a copy"
-            ) from error
+        record = self._made(rows.study, row, "its study")
         self._check_views(record)
         return record
 
@@ -103,7 +89,7 @@ class Reader:
     def progress(self, goal: Goal) -> Progress:
         """Return how far the study is."""
         counts: dict[State, int] = dict.fromkeys(STATES, 0)
-        counts.update(self._db.all(sql.COUNT_STATES))
+        counts.update((s, n) for s, n in self._db.all(sql.COUNT_STATES) if s in counts)
         _, budget, _, _ = self._db.one(sql.SELECT_NEXT) or sql.NOTHING
         best = self.best(goal, 1)
         return Progress(counts, budget, best[0] if best else None)
@@ -130,33 +116,32 @@ class Reader:
     def curves(self, trial: TrialRecord) -> dict[str, dict[int, float]]:
         """Return what a trial's current or last attempt reported: name -> step -> value."""
         curves: dict[str, dict[int, float]] = {}
-        for name, step, value in self._db.all(sql.SELECT_METRICS, (trial.number, trial.attempt)):
-            curves.setdefault(name, {})[step] = _real(value)
+        key = (trial.number, trial.attempt)
+        for name, step, value in self._all(rows.metric, sql.SELECT_METRICS, key):
+            curves.setdefault(name, {})[step] = value
         return curves
 
     def last_metrics(self) -> dict[int, dict[str, float]]:
         """Return, for each trial that reported, the last value of each metric."""
         last: dict[int, dict[str, float]] = {}
-        for trial, name, value, _ in self._db.all(sql.SELECT_LAST_METRICS):
-            last.setdefault(trial, {})[name] = _real(value)
+        for trial, name, value, tick in self._db.all(sql.SELECT_LAST_METRICS):
+            found = self._made(rows.metric, (name, tick, value), f"a report of trial {trial}")
+            last.setdefault(trial, {})[found[0]] = found[2]
         return last
 
     def last_metrics_of(self, trial: TrialRecord) -> dict[str, float]:
         """Return the last value of each metric that a trial reported."""
-        rows = self._db.all(sql.SELECT_LAST_METRICS_OF, (trial.number, trial.attempt))
-        return {name: _real(value) for name, value, _ in rows}
+        key = (trial.number, trial.attempt)
+        found = self._all(rows.metric, sql.SELECT_LAST_METRICS_OF, key)
+        return {name: value for name, _, value in found}
 
     def attempts(self, number: int) -> list[AttemptRecord]:
         """Return the attempts at a trial that did not end it."""
-        rows = self._db.all(sql.SELECT_ATTEMPTS, (number,))
-        return [AttemptRecord(*row) for row in rows]
+        return self._all(rows.attempt, sql.SELECT_ATTEMPTS, (number,))
 
     def running(self) -> list[RunningTrial]:
         """Return the running trials by number."""
-        return [
-            RunningTrial(Token(number, attempt, worker), started, Identity(*who))
-            for number, attempt, worker, started, *who in self._db.all(sql.SELECT_RUNNING)
-        ]
+        return self._all(rows.running, sql.SELECT_RUNNING)
 
     def damage(self) -> list[str]:
         """Return what SQLite finds wrong with the file's pages, indexes and references."""
@@ -195,39 +180,35 @@ class Reader:
 
     def history(self, before: int, after: int = 0) -> list[Finished]:
         """Return the trials told between two ticks, in the order in which they were told."""
-        rows = self._db.all(sql.SELECT_HISTORY, (before, after, before, after))
-        return [
-            Finished(number, state, json.loads(params), value)
-            for number, state, params, value, _ in rows
-            if params is not None  # it died three times before it was suggested
-        ]
+        return self._all(rows.finished, sql.SELECT_HISTORY, (before, after, before, after))
 
     def pending(self, before: int) -> list[Pending]:
         """Return the trials that were suggested but not told before a tick, by number."""
-        rows = self._db.all(sql.SELECT_PENDING, (before, before, before))
-        return [Pending(number, json.loads(params)) for number, params in rows]
+        return self._all(rows.pending, sql.SELECT_PENDING, (before, before, before))
 
-    def _records(self, sql: str, arguments: Sequence[object] = ()) -> list[TrialRecord]:
-        return [_record(row, self.path) for row in self._db.all(sql, arguments)]
+    def _records(self, query: str, arguments: Sequence[object] = ()) -> list[TrialRecord]:
+        return self._all(rows.trial, query, arguments)
 
+    def _all(
+        self, make: Callable[[db.Row], T], query: str, arguments: Sequence[object] = ()
+    ) -> list[T]:
+        return [
+            self._made(make, row, f"row {row[0]!r:.40}") for row in self._db.all(query, arguments)
+        ]
 
-def _record(row: db.Row, path: Path) -> TrialRecord:
-    number, state, origin, search, params, value, results, *rest = row
-    try:
-        return TrialRecord(
-            number, state, origin, search, loaded(params), value, loaded(results) or {}, *rest
-        )
-    except (ValueError, TypeError) as error:
-        raise StudyFileError(
-            f"{path} holds a trial {number} that makes no sense ({error}): restore it from a copy"
-        ) from error
-
-
-def _real(value: float | None) -> float:
-    """SQLite stores NaN as NULL."""
-    return math.nan if value is None else float(value)
-
-
-def loaded(text: str | None) -> dict[str, Any] | None:
-    """Return a JSON object, or None for NULL."""
-    return None if text is None else dict(json.loads(text))
+    def _made(self, make: Callable[[db.Row], T], row: db.Row, what: str) -> T:
+        """Return a row as a record; StudyFileError where tinytune cannot have written it."""
+        try:
+            return make(row)
+        except (
+            ValueError,
+            TypeError,
+            KeyError,
+            AttributeError,
+            RecursionError,
+            SpaceError,
+        ) as error:
+            raise StudyFileError(
+                f"{self.path} holds {what} in a way that makes no sense ({error}): "
+                "restore it from a copy"
+            ) from error

@@ -129,7 +129,7 @@ FROM metric AS m JOIN trial AS t ON m.trial = t.number AND m.attempt = t.attempt
 GROUP BY m.trial, m.name
 """
 SELECT_LAST_METRICS_OF = """
-SELECT name, value, max(tick) FROM metric WHERE trial = ? AND attempt = ? GROUP BY name
+SELECT name, max(tick), value FROM metric WHERE trial = ? AND attempt = ? GROUP BY name
 """
 SELECT_ATTEMPTS = """
 SELECT attempt, worker, started, ended, ending, error FROM attempt WHERE trial = ? ORDER BY attempt
@@ -141,9 +141,11 @@ FROM trial AS t JOIN worker AS w ON t.worker = w.id WHERE t.state = 'running' OR
 """
 SELECT_HISTORY = """
 SELECT number, state, params, value, told AS tick FROM trial WHERE told < ? AND told > ?
+    AND params IS NOT NULL  -- it may have died three times before it was suggested
 UNION ALL  -- failures of trials that were run again later
 SELECT a.trial, 'failed', t.params, NULL, a.tick FROM attempt AS a JOIN trial AS t
-ON a.trial = t.number WHERE a.ending = 'failed' AND a.tick < ? AND a.tick > ?
+ON a.trial = t.number
+WHERE a.ending = 'failed' AND a.tick < ? AND a.tick > ? AND t.params IS NOT NULL
 ORDER BY tick
 """
 SELECT_PENDING = """

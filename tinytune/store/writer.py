@@ -15,8 +15,8 @@ from tinytune import db, process
 from tinytune.errors import LeaseLostError, StudyFileError
 from tinytune.history import Claim, ObjectiveReference, Outcome, Source, StudyRecord, Token
 from tinytune.space import Params
-from tinytune.store import sql
-from tinytune.store.reader import Reader, loaded
+from tinytune.store import rows, sql
+from tinytune.store.reader import Reader
 
 MAX_DEATHS = 3  # after so many dead workers a trial has failed
 
@@ -101,8 +101,8 @@ class Store(Reader):
 
     def running_workers(self) -> dict[int, tuple[int, process.Identity]]:
         """Return the workers that hold a trial: id -> (beat, process)."""
-        rows = self._db.all(sql.SELECT_WORKERS)
-        return {worker: (beat, process.Identity(*who)) for worker, beat, *who in rows}
+        found = self._all(rows.worker, sql.SELECT_WORKERS)
+        return {number: (beat, who) for number, beat, who in found}
 
     def set_budget(self, budget: int | None) -> None:
         """Change how many trials the study is to have."""
@@ -135,8 +135,9 @@ class Store(Reader):
             tick, budget, number, waiting = self._db.one(sql.SELECT_NEXT) or sql.NOTHING
             if waiting is not None:
                 row = self._db.one(sql.TAKE_WAITING, (worker, now, waiting)) or ()
-                attempt, asked, params = row
-                claim = Claim(Token(waiting, attempt, worker), asked, loaded(params))
+                token = Token(waiting, row[0], worker)
+                params = self._made(rows.params, row, f"trial {waiting}")
+                claim = Claim(token, row[1], params)
             elif budget is not None and number >= budget:
                 return None
             else:

@@ -1,0 +1,138 @@
+"""Studies that somebody or something has spoilt, and the commands that read a study."""
+
+import io
+import random
+import re
+import sqlite3
+import sys
+from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+
+from tests.studies import record
+from tinytune import study as study_module
+from tinytune.history import Outcome, Source
+from tinytune.output.formats import Format, ListFormat
+from tinytune.study import Study
+
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+SOURCE = Source("0" * 64, "toy.py", "def train(x):\n    return x\n")
+
+
+def full_study(path: Path) -> Path:
+    """Make a study that has a row of every kind, and is several pages long."""
+    study_module.start(path, record(budget=None), SOURCE)
+    chance = random.Random(1)
+    with Study(path, SOURCE) as study:
+        study.give_back(study.ask())  # so that there is an earlier attempt
+        for _ in range(20):
+            trial = study.ask()
+            for step in range(6):
+                trial.report(step, loss=chance.random(), accuracy=float("nan"))
+            if trial.number % 7 == 3:
+                study.tell(trial, Outcome("failed", error="no good", traceback="Traceback\n  x"))
+            else:
+                study.tell(trial, trial.params["x"] ** 2)
+        study.give_back(study.ask())  # one that waits
+    with edited(path) as connection:  # and one that runs, in a process that is gone
+        connection.execute(
+            "INSERT INTO trial SELECT 21, 'running', origin, search, params, asked + 1, suggested,"
+            " NULL, 1, 0, worker, 1.0, NULL, NULL, NULL, NULL, NULL, NULL FROM trial"
+            " WHERE number = 20"
+        )
+    return path
+
+
+@contextmanager
+def edited(path: Path):
+    """Yield a connection that may change anything but the schema; commit at the end."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA ignore_check_constraints=ON")
+        connection.execute("PRAGMA foreign_keys=OFF")
+        yield connection
+
+
+@contextmanager
+def loosened(path: Path):
+    """Yield a connection to which every column may be anything; the old schema is back after it."""
+    with closing(sqlite3.connect(path)) as connection:
+        tables = connection.execute(
+            "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND sql IS NOT NULL"
+        ).fetchall()
+        bare = [(_bare(connection, name, sql), name) for name, sql in tables]
+    _write_schema(path, bare)
+    with edited(path) as connection:
+        yield connection
+    _write_schema(path, [(sql, name) for name, sql in tables])
+
+
+def _bare(connection: sqlite3.Connection, table: str, sql: str) -> str:
+    """Return the table without types, NOT NULL and CHECK; its key must stay."""
+    columns, keys = [], []
+    for _, name, kind, _, _, key in connection.execute(f"PRAGMA table_info({table})"):
+        columns.append(f"{name} {kind}" if key else name)
+        if key:
+            keys.append(name)
+    tail = " WITHOUT ROWID" if "WITHOUT ROWID" in sql else ""
+    return f"CREATE TABLE {table} ({', '.join(columns)}, PRIMARY KEY ({', '.join(keys)})){tail}"
+
+
+def _write_schema(path: Path, texts: list[tuple[str, str]]) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA writable_schema=ON")
+        with connection:
+            connection.executemany(
+                "UPDATE sqlite_master SET sql = ? WHERE type = 'table' AND name = ?", texts
+            )
+
+
+def readings() -> dict[str, tuple]:
+    """Return what reads a study: the words of the command -> its function and arguments."""
+    from tinytune.cli import app as commands
+
+    return {
+        "best": (commands.best, (None, Format.TABLE)),
+        "best --top=3 --format=args": (commands.best, (3, Format.ARGS)),
+        "best --format=json": (commands.best, (None, Format.JSON)),
+        "trials": (commands.trials, (None, None, ListFormat.TABLE)),
+        "trials --format=json": (commands.trials, (None, None, ListFormat.JSON)),
+        "trials --sort=-value --format=csv": (commands.trials, (None, "-value", ListFormat.CSV)),
+        "trials --sort=x --format=markdown": (commands.trials, (None, "x", ListFormat.MARKDOWN)),
+        "show 3": (commands.show, (3, "table")),
+        "show 3 --format=json": (commands.show, (3, "json")),
+        "show 0": (commands.show, (0, "table")),
+        "status": (commands.status, (False, "table")),
+        "status --format=json": (commands.status, (False, "json")),
+    }
+
+
+def read(command, path: Path, *arguments: object) -> str:
+    """Return what a command prints, as bytes that went through UTF-8 as on a real terminal."""
+    out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", newline="")
+    with redirect_stdout(out), redirect_stderr(out):
+        command(path, *arguments)
+    out.flush()
+    return out.buffer.getvalue().decode("utf-8")
+
+
+def spoken(*arguments: object) -> tuple[object, str, str]:
+    """Run a command line in this process; return its exit code, output and errors."""
+    from tinytune.cli import main
+
+    out, errors = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", newline="") for _ in range(2))
+    before, sys.argv = sys.argv, ["tinytune", *map(str, arguments)]
+    code: object = 0
+    try:
+        with redirect_stdout(out), redirect_stderr(errors):
+            main()
+    except SystemExit as end:
+        code = end.code
+    finally:
+        sys.argv = before
+    out.flush()
+    errors.flush()
+    return code, out.buffer.getvalue().decode(), errors.buffer.getvalue().decode()
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    """Return the files of a folder with what they hold."""
+    return {p.name: p.read_bytes() for p in sorted(folder.iterdir())}

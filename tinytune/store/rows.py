@@ -1,0 +1,250 @@
+"""Rows become records; since anybody may have written the file, everything in them is checked.
+
+Each function raises ValueError, with what is wrong, for a row that tinytune cannot have written.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from tinytune.draw import SEED_LIMIT
+from tinytune.history import (
+    STATES,
+    AttemptRecord,
+    Finished,
+    Goal,
+    ObjectiveReference,
+    Pending,
+    RunningTrial,
+    SearchSpec,
+    StudyRecord,
+    Token,
+    TrialRecord,
+)
+from tinytune.process import Identity
+from tinytune.space import Space
+
+LONGEST_NAME = 4096  # characters of a name or a path
+LATEST = 253_402_300_799.0  # the end of the year 9999, Unix seconds
+_INTEGER_LIMIT = 1 << 62  # ticks and numbers stay far below what SQLite can count to
+_DOTTED = re.compile(r"[^\W\d]\w*(\.([^\W\d]\w*|<locals>))*")
+
+
+def study(row: Sequence[Any]) -> StudyRecord:
+    """Return the study's row as a record."""
+    space, search, goals, settings, seed, defaults, budget, objective, source, created = row
+    found = _object(objective)
+    return StudyRecord(
+        Space.from_json(_text(space)),
+        _search(_object(search)),
+        _goals(document(goals)),
+        _object(settings),
+        _whole(seed, 0, SEED_LIMIT),
+        bool(_whole(defaults, 0, 2)),
+        None if budget is None else _whole(budget),
+        ObjectiveReference(
+            _name(found.get("function")),
+            None if found.get("module") is None else _name(found["module"]),
+            _path(found.get("beside_study")),
+            _path(found.get("from_cwd")),
+        ),
+        None if source is None else _text(source),
+        time(created),
+    )
+
+
+def trial(row: Sequence[Any]) -> TrialRecord:
+    """Return a trial's row as a record."""
+    number, state, origin, search, params, value, results, attempt, deaths, worker, *rest = row
+    asked, suggested, told, started, finished, seconds, error, traceback = rest
+    if state not in STATES:
+        raise ValueError(f"there is no state {state!r:.40}")
+    values = {} if results is None else _object(results)
+    return TrialRecord(
+        _whole(number),
+        state,
+        _text(origin),
+        _text(search),
+        None if params is None else _params(_object(params)),
+        None if value is None else _finite(value),
+        {name: _finite(number) for name, number in values.items()},
+        _whole(attempt),
+        _whole(deaths),
+        None if worker is None else _whole(worker),
+        _whole(asked),
+        None if suggested is None else _whole(suggested),
+        None if told is None else _whole(told),
+        None if started is None else time(started),
+        None if finished is None else time(finished),
+        None if seconds is None else max(0.0, _finite(seconds)),
+        None if error is None else _text(error),
+        None if traceback is None else _text(traceback),
+    )
+
+
+def params(row: Sequence[Any]) -> dict[str, Any] | None:
+    """Return a configuration from a row that holds it last, None before it was suggested."""
+    return None if row[-1] is None else _params(_object(row[-1]))
+
+
+def finished(row: Sequence[Any]) -> Finished:
+    """Return a trial that ended, as a search is told of it."""
+    number, state, configuration, value, _ = row
+    known = _params(_object(configuration))
+    return Finished(_whole(number), state, known, None if value is None else _finite(value))
+
+
+def pending(row: Sequence[Any]) -> Pending:
+    """Return a trial whose result is not known."""
+    number, configuration = row
+    return Pending(_whole(number), _params(_object(configuration)))
+
+
+def worker(row: Sequence[Any]) -> tuple[int, int, Identity]:
+    """Return a worker's id, its beat and its process."""
+    number, beat, *who = row
+    return _whole(number), _whole(beat), identity(who)
+
+
+def attempt(row: Sequence[Any]) -> AttemptRecord:
+    """Return an attempt's row as a record."""
+    number, worker, started, ended, ending, error = row
+    return AttemptRecord(
+        _whole(number),
+        _whole(worker),
+        time(started),
+        time(ended),
+        _text(ending),
+        None if error is None else _text(error),
+    )
+
+
+def running(row: Sequence[Any]) -> RunningTrial:
+    """Return a running trial with its process."""
+    number, attempted, worker, started, *who = row
+    token = Token(_whole(number), _whole(attempted), _whole(worker))
+    return RunningTrial(token, time(started), identity(who))
+
+
+def identity(row: Sequence[Any]) -> Identity:
+    """Return a worker's process."""
+    host, machine, boot, namespace, pid, birth = row
+    return Identity(
+        _text(host), _text(machine), _text(boot), _text(namespace), _whole(pid), _text(birth)
+    )
+
+
+def metric(row: Sequence[Any]) -> tuple[str, int, float]:
+    """Return (name, step, value); SQLite stores NaN as NULL."""
+    name, step, value = row
+    if not isinstance(step, int):
+        raise ValueError(f"step {step!r:.40} is not a whole number")  # noqa: TRY004
+    return _text(name), step, math.nan if value is None else _real(value)
+
+
+def document(text: object) -> Any:
+    """Return a JSON document as Python wrote it: without infinity, and not nested without end."""
+    try:
+        return json.loads(_text(text), parse_constant=_refuse)
+    except RecursionError:
+        raise ValueError("a document is nested too deeply") from None
+
+
+def time(value: object) -> float:
+    """Return a time that a calendar knows, in Unix seconds."""
+    seconds = _finite(value)
+    if not 0 <= seconds <= LATEST:
+        raise ValueError(f"{seconds} is no time")
+    return seconds
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no number of a study")
+
+
+def _object(text: object) -> dict[str, Any]:
+    found = document(text)
+    if not isinstance(found, dict):
+        raise ValueError(f"{found!r:.40} is no JSON object")  # noqa: TRY004 - it is a bad value
+    _check_numbers(found)
+    return found
+
+
+def _check_numbers(found: object) -> None:
+    """Refuse numbers that JSON can write and a float cannot hold, such as 1e999."""
+    parts = found.values() if isinstance(found, dict) else found if isinstance(found, list) else ()
+    for part in parts:
+        if isinstance(part, float) and not math.isfinite(part):
+            raise ValueError("a number is infinite")
+        _check_numbers(part)
+
+
+def _search(found: dict[str, Any]) -> SearchSpec:
+    options = found.get("options", {})
+    if not isinstance(options, dict):
+        raise ValueError("the search's options are no JSON object")  # noqa: TRY004
+    return SearchSpec(_text(found.get("name")), _whole(found.get("version")), options)
+
+
+def _goals(found: object) -> tuple[Goal, ...]:
+    if not isinstance(found, list) or not found:
+        raise ValueError("the study has no objective")
+    for goal in found:
+        if not isinstance(goal, dict) or goal.get("direction") not in {"minimize", "maximize"}:
+            raise ValueError(f"{goal!r:.40} is no objective")
+    return tuple(Goal(_text(goal.get("name")), goal["direction"]) for goal in found)
+
+
+def _params(found: dict[str, Any]) -> dict[str, Any]:
+    for name, value in found.items():
+        if not (value is None or isinstance(value, (str, int, float))):
+            raise ValueError(f"parameter {name!r:.40} has the value {value!r:.40}")
+    return found
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r:.40} is no text")  # noqa: TRY004 - it is a bad value
+    return value
+
+
+def _name(value: object) -> str:
+    text = _text(value)
+    if len(text) > LONGEST_NAME or not _DOTTED.fullmatch(text):
+        raise ValueError(f"{text!r:.40} is no name")
+    return text
+
+
+def _path(value: object) -> str | None:
+    if value is None:
+        return None
+    text = _text(value)
+    if not text or len(text) > LONGEST_NAME or not text.isprintable():
+        raise ValueError(f"{text!r:.40} is no path")
+    return text
+
+
+def _whole(value: object, low: int = 0, limit: int = _INTEGER_LIMIT) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value < limit:
+        raise ValueError(f"{value!r:.40} is no whole number from {low} on")
+    return value
+
+
+def _real(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ValueError(f"{value!r:.40} is no number")  # noqa: TRY004 - it is a bad value
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError("a number is too large") from None
+
+
+def _finite(value: object) -> float:
+    number = _real(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{number} is no finite number")
+    return number
