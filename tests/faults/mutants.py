@@ -181,12 +181,7 @@ def survives(mutant: Mutant) -> bool:
                 f"{mutant.name}: its text is {text.count(mutant.old)} times in {mutant.file}"
             )
         broken.write_text(text.replace(mutant.old, mutant.new), encoding="utf-8")
-        done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", mutant.test],
-            cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"},
-            capture_output=True, text=True, check=False, timeout=600,
-        )  # fmt: skip
+        done = run(folder, [mutant.test])
         if done.returncode not in (0, 1):
             raise SystemExit(
                 f"{mutant.name}: {mutant.test} could not be run:\n{done.stdout[-2000:]}"
@@ -194,7 +189,25 @@ def survives(mutant: Mutant) -> bool:
         return done.returncode == 0
 
 
+def passes_unbroken() -> bool:
+    """Return whether the named tests pass in a copy that is not broken: else nothing is shown."""
+    with tempfile.TemporaryDirectory(prefix="mutant-") as name:
+        folder = copy_of_the_checkout(Path(name))
+        return run(folder, sorted({mutant.test for mutant in MUTANTS})).returncode == 0
+
+
+def run(folder: Path, tests: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True, text=True, check=False, timeout=900,
+    )  # fmt: skip
+
+
 def main() -> None:
+    if not passes_unbroken():
+        raise SystemExit("the named tests do not pass in an unbroken copy")
     alive = 0
     for mutant in MUTANTS:
         lives = survives(mutant)

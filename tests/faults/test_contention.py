@@ -17,7 +17,7 @@ WORKER = """
 import json, sys, time
 from tinytune.study import Study
 with Study(sys.argv[1]) as study:
-    study.ask and study._writer  # joined
+    study._writer  # joins
     print("ready", flush=True)
     sys.stdin.readline()
     mine, waits = [], []
