@@ -20,7 +20,7 @@ test: $(VENV)/.test  ## Run the whole test suite
 
 torture: $(VENV)/.test  ## Kill workers a thousand times, and all fault tests at full length (half an hour)
 	$(BIN)/python -m tests.faults.kills --kills 1000
-	TINYTUNE_LONG=1 $(BIN)/python -m pytest tests/faults
+	TINYTUNE_LONG=1 $(BIN)/python -m pytest -rP tests/faults
 
 mutants: $(VENV)/.test  ## Break the code on purpose, and see that a test notices each time
 	$(BIN)/python -m tests.faults.mutants

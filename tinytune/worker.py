@@ -143,9 +143,8 @@ def _run(study: Study, objective: Objective, trial: Trial, interrupt: Interrupt)
     except BaseException as error:  # noqa: BLE001 - sys.exit() in an objective ends its trial alone
         outcome = failure(error)
     with suppress(LeaseLostError):
-        if (
-            interrupt.broke_in
-        ):  # and the objective went on all the same: its result is not to be trusted
+        if interrupt.broke_in:
+            # The objective went on all the same: its result is not to be trusted.
             study.give_back(trial)
             return None
         return study.tell(trial, outcome)

@@ -109,7 +109,7 @@ MUTANTS = [
         "tests/test_store.py::test_every_change_takes_the_next_tick",
     ),
     Mutant(
-        "the budget is looked at before the lock is held",
+        "one trial too many",
         "tinytune/store/writer.py",
         "            elif budget is not None and number >= budget:",
         "            elif budget is not None and number > budget:",
@@ -200,7 +200,8 @@ def run(folder: Path, tests: list[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"},
+        env={**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1",
+             "PATIENCE_SECONDS": "20"},
         capture_output=True, text=True, check=False, timeout=900,
     )  # fmt: skip
 
