@@ -68,7 +68,8 @@ def test_many_processes_write_one_file(tmp_path, processes):
     fair = trials / processes
     shares = sorted(len(mine) / fair for mine, _ in done)
     times = sorted(t for _, waits in done for t in waits)
-    print(  # `make torture` shows it; how long it takes is no matter of right or wrong
+    # Shown by `make torture`; how long it takes is no matter of right or wrong.
+    print(
         f"{processes} processes: slowest share {shares[0]:.2f}, a trial of 7 writes takes "
         f"{times[len(times) // 2]:.3f} s in the median, {times[int(0.99 * len(times))]:.3f} s at p99"
     )
