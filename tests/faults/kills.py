@@ -2,7 +2,7 @@
 
     python -m tests.faults.kills --kills 1000
 
-`make torture` runs it; tests/faults/test_kills.py runs a short version.
+`make torture` runs it; tests/faults/test_torture.py runs a short version.
 """
 
 import argparse
@@ -81,9 +81,9 @@ class Torture:
 
     def __init__(self, folder: Path, search: str, mode: str, kills: int, seed: int) -> None:
         self.study, self.record = folder / "study.db", folder / "record"
-        self.mode, self.kills = mode, kills
+        self.search, self.mode, self.kills = search, mode, kills
         self.random = random.Random(f"{search} {mode} {seed}")
-        self.trials = max(24, 2 * kills)
+        self.trials = 4 * kills if search == "grid" else max(24, 2 * kills)
         points = ["--grid", f"x={self.trials // 2}"] if search == "grid" else []
         self.run = [
             "run", OBJECTIVE, "--study", self.study, "--search", search, *points,
@@ -99,6 +99,8 @@ class Torture:
         while len(self.killed) < self.kills and time.monotonic() < deadline:
             self._keep_working()
             if self._ended() >= self.trials:
+                if self.search == "grid":  # it has no more points than it began with
+                    break
                 self.trials += 2 * (self.kills - len(self.killed)) + 8
                 assert tinytune("resume", self.study, "--trials", self.trials,
                                 "--timeout", "0s").returncode == 0  # fmt: skip
