@@ -169,6 +169,19 @@ def test_failures_in_a_row_stop_the_run(tmp_path):
         assert opened.progress.counts["failed"] == 6
 
 
+def test_failures_in_a_row_stop_all_workers(tmp_path):
+    run = ["run", f"{BROKEN}:raises", "--max-failures", 4, "--workers", 3]
+    done = tinytune(*run, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "trials in a row failed" in done.stderr.splitlines()[-1]
+    assert "workers died" not in done.stderr
+    with Study(tmp_path / "study.db") as opened:
+        counts = opened.progress.counts
+        assert 4 <= counts["failed"] <= 4 + 2  # what the others were in the middle of
+        assert counts["running"] == 0
+        assert opened._reader._db.one("SELECT count(*) FROM worker")[0] <= 3
+
+
 @pytest.mark.parametrize(
     ("function", "error"),
     [

@@ -91,6 +91,7 @@ class Supervisor:
     _signal: int | None = None
     _signals: int = 0
     _kill_at: float | None = None
+    _stopping: bool = False
     _early_deaths: int = 0
     _verdicts: dict[int, Verdict] = field(default_factory=dict)  # by process
 
@@ -194,7 +195,8 @@ class Supervisor:
         code = ended.process.returncode
         message = _received(ended.socket)
         left_behind = self.store.open_workers(pid, ended.birth)
-        is_stopping = self._signal is not None or ended.killed_by_us or bool(message)
+        is_told_to_stop = self._stopping or self._signal is not None
+        is_stopping = is_told_to_stop or ended.killed_by_us or bool(message)
         verdict = self._verdicts.pop(pid, None)
         if verdict is not None:
             self.store.condemn(verdict.token, verdict.reason)
@@ -223,7 +225,8 @@ class Supervisor:
         return code, message
 
     def _stop(self) -> None:
-        """Ask every child to give its trial back and end."""
+        """Ask every child to give its trial back and end; none is replaced from now on."""
+        self._stopping = True
         for running in self._children.values():
             running.process.send_signal(signal.SIGTERM)
 
