@@ -12,6 +12,7 @@ import pytest
 from tests.studies import make_study, record
 from tinytune import report
 from tinytune.decorator import trial as decorator
+from tinytune.errors import StudyFileError
 from tinytune.study import Study
 from tinytune.worker import Interrupt, Interrupted, Limits, StopReason, work
 
@@ -117,6 +118,22 @@ class StopWhenIdle(Interrupt):
 
     def wait(self, seconds):
         self.signal = signal.SIGTERM
+
+
+def test_a_file_that_cannot_be_written_is_no_failure_of_the_trial(study, monkeypatch):
+    def reporting(x):
+        report(0, loss=x)
+        return x
+
+    def full(*_):
+        raise StudyFileError("the disk is full")
+
+    monkeypatch.setattr(study._writer, "report", full)
+    with pytest.raises(StudyFileError, match="the disk is full"):
+        work(study, objective(reporting), Limits(), Interrupt())
+    study.close()
+    with Study(study.path) as again:
+        assert [(t.state, t.deaths) for t in again.trials()] == [("waiting", 0)]
 
 
 def test_no_trial_starts_after_the_deadline(study):

@@ -48,6 +48,7 @@ class Study:
         self._source = source
         self._store: Store | None = None
         self._heart: lease.Heart | None = None
+        self._closed = False
         self._worker = 0
         self._watch = lease.Watch()
         self._options: SearchOptions | None = None
@@ -152,7 +153,10 @@ class Study:
         return not self._reader.has_open_trials()
 
     def close(self) -> None:
-        """Give back what is held, leave, and close the file."""
+        """Give back what is held, leave, and close the file; once closed, nothing more happens."""
+        if self._closed:
+            return
+        self._closed = True
         if self._store is not None:
             if self._heart is not None:
                 self._heart.stop()

@@ -12,7 +12,7 @@ from enum import Enum
 from types import FrameType
 
 from tinytune.context import Trial
-from tinytune.errors import LeaseLostError
+from tinytune.errors import LeaseLostError, StudyFileError
 from tinytune.history import Outcome
 from tinytune.objective import Objective, failure
 from tinytune.study import Study
@@ -130,7 +130,8 @@ def work(
 
 def _run(study: Study, objective: Objective, trial: Trial, interrupt: Interrupt) -> Outcome | None:
     """Run one trial and tell its outcome; None if it was given back or taken away."""
-    trial = Trial(trial.number, trial.params, trial.seed, _held_off(trial, interrupt))
+    broken: list[StudyFileError] = []
+    trial = Trial(trial.number, trial.params, trial.seed, _held_off(trial, interrupt, broken))
     try:
         with interrupt.breaking_in():
             outcome = objective.run(trial, study.record.settings)
@@ -142,6 +143,8 @@ def _run(study: Study, objective: Objective, trial: Trial, interrupt: Interrupt)
         return None
     except BaseException as error:  # noqa: BLE001 - sys.exit() in an objective ends its trial alone
         outcome = failure(error)
+    if broken:  # a full disk, for example, is no fault of the objective's: the trial runs again
+        raise broken[0]
     with suppress(LeaseLostError):
         if interrupt.broke_in:
             # The objective went on all the same: its result is not to be trusted.
@@ -151,11 +154,17 @@ def _run(study: Study, objective: Objective, trial: Trial, interrupt: Interrupt)
     return None
 
 
-def _held_off(trial: Trial, interrupt: Interrupt) -> Callable[..., None]:
-    """Return the trial's write, into which no signal breaks."""
+def _held_off(
+    trial: Trial, interrupt: Interrupt, broken: list[StudyFileError]
+) -> Callable[..., None]:
+    """Return the trial's write, into which no signal breaks; what the file refuses is noted."""
 
     def write(step: int, metrics: dict[str, float]) -> None:
         with interrupt.held_off():
-            trial.report(step, **metrics)
+            try:
+                trial.report(step, **metrics)
+            except StudyFileError as error:
+                broken.append(error)
+                raise
 
     return write
