@@ -121,10 +121,25 @@ class Database:
                     # could find its rollback journal half written, and restore zeros from it.
                     self._connection.execute("PRAGMA synchronous=FULL")
                     self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-                    # Refused at once while anybody else has the file open. At rest the study is
-                    # then in rollback mode, which needs no side files even to be read.
-                    self._connection.execute("PRAGMA journal_mode=DELETE").fetchone()
+                    self._rest()
             self._connection.close()
+
+    def _rest(self) -> None:
+        """Put the file into rollback mode, which needs no side files even to be read.
+
+        Refused while anybody else has the file open. Of several that leave in the same moment
+        each is in the other's way: they try for different times, so that the last one gets it.
+        """
+        deadline = time.monotonic() + 0.05 + 0.25 * (os.getpid() % 16) / 16
+        while True:
+            try:
+                self._connection.execute("PRAGMA journal_mode=DELETE").fetchone()
+            except sqlite3.Error as error:
+                if not _is_busy(error) or time.monotonic() > deadline:
+                    return
+                time.sleep(0.005)
+            else:
+                return
 
     def _is_in_place(self) -> bool:
         """Return whether the name still means the file that was opened."""
