@@ -177,3 +177,19 @@ def test_no_global_random_state_is_read_or_changed():
         for part, same in zip(np.random.get_state(), before[1], strict=True):
             assert np.array_equal(part, same)
     assert found[0] == found[1]
+
+
+def test_bulk_draws_are_philox_s_own_stream():
+    words = draw.bits(4, 1, 2, "test", "x", 3)
+    philox = np.random.Philox(key=draw.key(1, 2, "test", "x", 3))
+    assert words.tolist() == philox.random_raw(4).tolist()
+    assert np.random.Philox(key=0).random_raw(2).tolist() == [0x02F4BA6408E4D89B, 0x3DD62B0B9CA8C5B2]
+
+
+def test_bulk_uniforms_lie_strictly_between_0_and_1_and_fill_it():
+    numbers = draw.uniforms(10_000, 1, 2, "test")
+    assert numbers.min() > 0
+    assert numbers.max() < 1
+    assert abs(numbers.mean() - 0.5) < 0.02
+    assert draw.uniforms(3, 1, 2, "test").tolist() == numbers[:3].tolist()
+    assert draw.uniforms(3, 1, 3, "test").tolist() != numbers[:3].tolist()

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from tinytune import portable
-from tinytune.portable import marks, rational, steps
+from tinytune.portable import scalars
+from tinytune.portable.scalars import marks, rational, steps
 
 Value: TypeAlias = float | int | str | bool | None
 Json: TypeAlias = dict[str, object]
@@ -76,7 +76,7 @@ class Float:
         if self.size is not None:
             return self.at(_cell(u, self.size))
         if self.log:
-            return portable.interpolate_log(self.low, self.high, u)
+            return scalars.interpolate_log(self.low, self.high, u)
         if u >= 1:  # the sum below may miss it by the last bit
             return float(self.high)
         return _cut(self.low + u * (self.high - self.low), self.low, self.high)
@@ -87,7 +87,7 @@ class Float:
         if self.size is not None:
             return _centre(self.index(x), self.size)
         if self.log:
-            return portable.fraction_log(self.low, self.high, x)
+            return scalars.fraction_log(self.low, self.high, x)
         return (x - self.low) / (self.high - self.low)
 
     def canonical(self, value: object) -> Value:
@@ -101,7 +101,7 @@ class Float:
         """Return up to `count` values, evenly spaced with both ends."""
         if self.size is not None:
             return tuple(self.at(step) for step in steps(count, self.size))
-        between = portable.interpolate_log if self.log else portable.interpolate
+        between = scalars.interpolate_log if self.log else scalars.interpolate
         return tuple(dict.fromkeys(between(self.low, self.high, u) for u in marks(count)))
 
     def to_json(self) -> Json:
@@ -147,7 +147,7 @@ class Int:
         """Return the value at 0 <= u <= 1; each gets the part of the interval that rounds to it."""
         if not self.log:
             return self.at(_cell(u, self.size))
-        x = portable.interpolate_log(self.low - 0.5, self.high + 0.5, u)
+        x = scalars.interpolate_log(self.low - 0.5, self.high + 0.5, u)
         return min(max(round(x), self.low), self.high)
 
     def to_unit(self, value: Value) -> float:
@@ -155,7 +155,7 @@ class Int:
         x = int(_number(value))
         if not self.log:
             return _centre(self.index(x), self.size)
-        return portable.fraction_log(self.low - 0.5, self.high + 0.5, x)
+        return scalars.fraction_log(self.low - 0.5, self.high + 0.5, x)
 
     def canonical(self, value: object) -> Value:
         """Return value as this parameter stores it; ValueError says why it cannot be."""
@@ -168,7 +168,7 @@ class Int:
     def spread(self, count: int) -> tuple[Value, ...]:
         """Return up to `count` values, evenly spaced with both ends."""
         if self.log:
-            ends = (portable.interpolate_log(self.low, self.high, u) for u in marks(count))
+            ends = (scalars.interpolate_log(self.low, self.high, u) for u in marks(count))
             return tuple(dict.fromkeys(round(x) for x in ends))
         return tuple(self.at(step) for step in steps(count, self.size))
 
@@ -246,7 +246,7 @@ class Choice:
         """Return the option at 0 <= u <= 1; each has a share as large as its weight."""
         if self.weights is None:
             return self.options[_cell(u, self.size)]
-        *cuts, _ = portable.shares(self.weights)
+        *cuts, _ = scalars.shares(self.weights)
         return self.options[sum(u >= cut for cut in cuts)]
 
     def to_unit(self, value: Value) -> float:
@@ -254,7 +254,7 @@ class Choice:
         index = self.index(value)
         if self.weights is None:
             return _centre(index, self.size)
-        cuts = [0.0, *portable.shares(self.weights)]
+        cuts = [0.0, *scalars.shares(self.weights)]
         return (cuts[index] + cuts[index + 1]) / 2
 
     def index(self, value: object) -> int:
@@ -307,14 +307,14 @@ class Normal:
             return float(high)
         start, end = self._share
         p = _cut(start + u * (end - start), _SMALLEST, _LARGEST)
-        x = self.mean + self.sd * portable.normal_quantile(p)
+        x = self.mean + self.sd * scalars.normal_quantile(p)
         return _cut(self._from_line(x), low, high)
 
     def to_unit(self, value: Value) -> float:
         """Return the probability, within the bounds, of a smaller value."""
         start, end = self._share
         z = (self._to_line(float(_number(value))) - self.mean) / self.sd
-        return _cut((portable.normal_cdf(z) - start) / (end - start), 0.0, 1.0)
+        return _cut((scalars.normal_cdf(z) - start) / (end - start), 0.0, 1.0)
 
     def canonical(self, value: object) -> Value:
         """Return value as this parameter stores it; ValueError says why it cannot be."""
@@ -338,7 +338,7 @@ class Normal:
     def _share(self) -> tuple[float, float]:
         """The probabilities below the two bounds."""
         low, high = ((self._to_line(bound) - self.mean) / self.sd for bound in self.limits)
-        return portable.normal_cdf(low), portable.normal_cdf(high)
+        return scalars.normal_cdf(low), scalars.normal_cdf(high)
 
     def _to_line(self, value: float) -> float:
         return value
@@ -362,10 +362,10 @@ class LogNormal(Normal):
         return max(low, _LEAST), high
 
     def _to_line(self, value: float) -> float:
-        return portable.log(value)
+        return scalars.log(value)
 
     def _from_line(self, x: float) -> float:
-        return portable.exp(x)
+        return scalars.exp(x)
 
 
 Distribution: TypeAlias = Float | Int | Choice | Normal | LogNormal

@@ -9,6 +9,11 @@ from __future__ import annotations
 
 import struct
 from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 SEED_LIMIT = 1 << 63  # seeds fit a signed SQLite integer
 
@@ -22,6 +27,26 @@ def key(seed: int, number: int, purpose: str, name: str = "", draw: int = 0) -> 
 def uniform(seed: int, number: int, purpose: str, name: str = "", draw: int = 0) -> float:
     """Return a number strictly between 0 and 1, one of 2^52 equally likely and evenly spaced."""
     return ((key(seed, number, purpose, name, draw) >> 76) + 0.5) * 2.0**-52
+
+
+def bits(
+    count: int, seed: int, number: int, purpose: str, name: str = "", draw: int = 0
+) -> NDArray[np.uint64]:
+    """Return `count` random 64-bit words, shape (count,), from one key.
+
+    They are Philox 4x64-10's raw stream (Salmon et al. 2011), which numpy promises to keep.
+    """
+    from numpy.random import Philox
+
+    return Philox(key=key(seed, number, purpose, name, draw)).random_raw(count)
+
+
+def uniforms(
+    count: int, seed: int, number: int, purpose: str, name: str = "", draw: int = 0
+) -> NDArray[np.float64]:
+    """Return `count` numbers strictly between 0 and 1, shape (count,), from one key."""
+    words = bits(count, seed, number, purpose, name, draw) >> 12
+    return (words.astype("float64") + 0.5) * 2.0**-52
 
 
 def below(limit: int, seed: int, number: int, purpose: str) -> int:

@@ -27,7 +27,7 @@ from tinytune.distributions import (
 )  # fmt: skip
 from tinytune.errors import SpaceError
 from tinytune.expression import Expression, ExpressionError
-from tinytune.portable import rational
+from tinytune.portable.scalars import rational
 
 Params: TypeAlias = dict[str, Value]
 
