@@ -25,21 +25,35 @@ CREATE TABLE study (
     defaults   INTEGER NOT NULL CHECK (defaults IN (0, 1)),     -- 1: trial 0 takes the defaults
     budget     INTEGER CHECK (budget >= 0),    -- number of trials; NULL: no limit
     objective  TEXT    NOT NULL,               -- {"function", "module", "beside_study", "from_cwd"}
-    source     TEXT    REFERENCES source (hash)                 -- the accepted text of the objective's file
+    source     TEXT    REFERENCES source (hash),                -- the accepted text of the objective's file
+    copied     TEXT,                           -- {"name", "seal"} of the study that this one repeats, or NULL
+    seal       TEXT                            -- digest of this row, of sources, environments and vouchers
 ) STRICT;
 
 -- The study's logical clock. A table of its own, so that a tick does not
--- rewrite the long row above.
+-- rewrite the long row above. The chain has a link for each attempt that ended:
+-- a digest of its trial, of its metrics, of how it ended and of the link before.
+-- `tinytune verify` computes it again: it shows accidents and casual edits.
 CREATE TABLE clock (
-    id   INTEGER PRIMARY KEY CHECK (id = 1),
-    tick INTEGER NOT NULL CHECK (tick >= 0)    -- the last tick that was taken
+    id    INTEGER PRIMARY KEY CHECK (id = 1),
+    tick  INTEGER NOT NULL CHECK (tick >= 0),  -- the last tick that was taken
+    chain TEXT    NOT NULL                     -- the last link
 ) STRICT;
 
--- Texts of the objective's file, each stored once.
+-- Texts of the objective's file and of the local modules that it imports, each
+-- stored once.
 CREATE TABLE source (
     hash  TEXT PRIMARY KEY,                    -- SHA-256 of the text, hexadecimal
     path  TEXT NOT NULL,                       -- file name only
     text  TEXT NOT NULL,
+    first REAL NOT NULL                        -- when it was first used, Unix seconds
+) STRICT;
+
+-- What workers ran in: Python, platform, packages, git commit and changes, argv,
+-- and which text each file of the objective had. Each stored once.
+CREATE TABLE environment (
+    hash  TEXT PRIMARY KEY,                    -- SHA-256 of facts
+    facts TEXT NOT NULL,                       -- a JSON object
     first REAL NOT NULL                        -- when it was first used, Unix seconds
 ) STRICT;
 
@@ -63,10 +77,12 @@ CREATE TABLE worker (
     version   TEXT    NOT NULL,                -- the tinytune it ran
     python    TEXT    NOT NULL,                -- the Python it ran
     source    TEXT    REFERENCES source (hash),-- the objective's text that it ran
+    environment TEXT  REFERENCES environment (hash),
     joined    REAL    NOT NULL,                -- Unix seconds
     beat      INTEGER NOT NULL DEFAULT 0,      -- counts up while the worker lives
     ended     REAL,                            -- Unix seconds; NULL: not known to have ended
     ending    TEXT,                            -- 'left', or how it died
+    seal      TEXT    NOT NULL,                -- digest of this row, without beat while it lives
     CHECK ((ended IS NULL) = (ending IS NULL))
 ) STRICT;
 
@@ -74,8 +90,10 @@ CREATE TABLE worker (
 CREATE TABLE trial (
     number    INTEGER PRIMARY KEY CHECK (number >= 0),   -- 0, 1, 2, … without a gap
     state     TEXT    NOT NULL CHECK (state IN ('waiting', 'running', 'complete', 'stopped', 'failed')),
-    origin    TEXT    NOT NULL CHECK (origin IN ('default', 'search', 'manual')),
+    origin    TEXT    NOT NULL CHECK (origin IN ('default', 'search', 'manual', 'copy')),
     search    TEXT    NOT NULL,                -- 'name/version' of the search that suggested it
+    seed      INTEGER NOT NULL,                -- for the objective's own randomness
+    copied    INTEGER,                         -- number of the other study's trial that it repeats
     params    TEXT,                            -- NULL until suggested; inactive parameters are absent
     asked     INTEGER NOT NULL,                -- tick of its first claim; rises with the number
     suggested INTEGER,                         -- tick at which params were written
@@ -83,6 +101,7 @@ CREATE TABLE trial (
     attempt   INTEGER NOT NULL CHECK (attempt >= 0),     -- 1, 2, …; with worker, the token that fences writes
     deaths    INTEGER NOT NULL DEFAULT 0,      -- attempts whose worker died
     worker    INTEGER REFERENCES worker (id),  -- of the current or last attempt
+    claimed   INTEGER,                         -- tick at which that attempt began
     started   REAL,                            -- of that attempt, Unix seconds
     finished  REAL,                            -- Unix seconds
     seconds   REAL,                            -- duration of that attempt by a monotonic clock
@@ -90,6 +109,8 @@ CREATE TABLE trial (
     results   TEXT,                            -- all numbers that the objective returned, by name
     error     TEXT,                            -- why it failed, one line
     traceback TEXT,
+    link      TEXT,                            -- of the chain, once it has ended
+    CHECK ((told IS NULL) = (link IS NULL)),
     CHECK ((told IS NULL) = (state IN ('waiting', 'running'))),
     CHECK ((suggested IS NULL) = (params IS NULL)),
     CHECK (state <> 'running' OR worker IS NOT NULL),
@@ -110,11 +131,15 @@ CREATE TABLE attempt (
     trial    INTEGER NOT NULL REFERENCES trial (number),
     attempt  INTEGER NOT NULL,
     worker   INTEGER NOT NULL REFERENCES worker (id),
+    claimed  INTEGER NOT NULL,                 -- tick at which it began
     started  REAL    NOT NULL,                 -- Unix seconds
     ended    REAL    NOT NULL,                 -- Unix seconds
-    tick     INTEGER NOT NULL,                 -- at which the trial was taken from it
+    seconds  REAL,                             -- of one that failed, by a monotonic clock
+    tick     INTEGER NOT NULL,                 -- at which it ended
     ending   TEXT    NOT NULL CHECK (ending IN ('died', 'given back', 'failed')),
     error    TEXT,                             -- of one that failed
+    traceback TEXT,
+    link     TEXT    NOT NULL,                 -- of the chain
     PRIMARY KEY (trial, attempt)
 ) STRICT, WITHOUT ROWID;
 

@@ -84,7 +84,7 @@ def test_a_learning_search_remembers_a_failure_that_was_retried(tmp_path):
         from tinytune.history import Outcome
 
         def claim():
-            return store.claim(worker, "random/1", lambda number: ({"x": 0.1}, "search"))
+            return store.claim(worker, "random/1", 0, lambda number: ({"x": 0.1}, "search"))
 
         store.tell(claim().token, Outcome("failed", error="bad"), 1.0)
         asked = claim().asked  # it saw the failure
@@ -104,7 +104,7 @@ def test_what_a_vanished_host_held_is_released(tmp_path):
     with Store(path) as store:
         for who in (far, here):
             worker = store.join(who, "0", "3", None)
-            store.claim(worker, "random/1", lambda number: ({"x": number / 10}, "search"))
+            store.claim(worker, "random/1", 0, lambda number: ({"x": number / 10}, "search"))
         done = tinytune("release", path)
         assert done.stderr.splitlines() == [
             f"1 trials given back: tinytune resume {path}",

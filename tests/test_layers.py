@@ -19,7 +19,7 @@ def module_name(path):
 # is in one row.
 ROWS = [
     {"errors"},
-    {"schema", "portable", "draw", "process", "expression", "files", "trust"},
+    {"schema", "portable", "draw", "digest", "process", "expression", "files", "trust"},
     {"distributions"},
     {"space"},
     {"points", "history", "context", "db"},
@@ -33,7 +33,7 @@ ROWS = [
     {"supervisor"},
     {"session"},
     {"output"},
-    {"decorator", "check"},
+    {"decorator", "check", "verify"},
     {"cli"},
     {"", "__main__"},
 ]

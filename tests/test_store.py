@@ -34,7 +34,7 @@ def workers(store):
 
 
 def test_trials_are_numbered_without_a_gap_up_to_the_budget(store, workers):
-    claims = [store.claim(worker, "random/1", suggest) for worker in workers * 3]
+    claims = [store.claim(worker, "random/1", 0, suggest) for worker in workers * 3]
     assert [claim and claim.token.number for claim in claims] == [0, 1, 2, 3, None, None]
     assert [trial.state for trial in store.trials()] == ["running"] * 4
     asked = [trial.asked for trial in store.trials()]
@@ -43,13 +43,13 @@ def test_trials_are_numbered_without_a_gap_up_to_the_budget(store, workers):
 
 def test_a_search_that_has_no_more_takes_nothing(store, workers):
     before = store.tick()
-    assert store.claim(workers[0], "random/1", lambda number: None) is None
+    assert store.claim(workers[0], "random/1", 0, lambda number: None) is None
     assert store.trials() == []
     assert store.tick() == before
 
 
 def test_every_change_takes_the_next_tick(store, workers):
-    claim = store.claim(workers[0], "random/1", None)
+    claim = store.claim(workers[0], "random/1", 0, None)
     assert claim.asked == 1
     store.suggest(claim.token, {"x": 1.0}, "search")
     store.report(claim.token, 0, {"loss": 1.0, "error": 2.0})
@@ -62,10 +62,10 @@ def test_every_change_takes_the_next_tick(store, workers):
 @pytest.mark.parametrize("late", ["report", "tell", "give_back", "suggest"])
 def test_who_lost_a_trial_can_write_nothing_about_it(store, workers, late):
     zombie, heir = workers
-    lost = store.claim(zombie, "random/1", suggest).token
+    lost = store.claim(zombie, "random/1", 0, suggest).token
     store.report(lost, 0, {"loss": 1.0})
     store.bury([zombie], "vanished")
-    held = store.claim(heir, "random/1", suggest).token
+    held = store.claim(heir, "random/1", 0, suggest).token
     assert (held.number, held.attempt) == (lost.number, 2)
     before = store.trials(), store.curves(store.trial(0)), store.tick()
 
@@ -86,7 +86,7 @@ def test_who_lost_a_trial_can_write_nothing_about_it(store, workers, late):
 
 
 def test_a_trial_is_told_once(store, workers):
-    token = store.claim(workers[0], "random/1", suggest).token
+    token = store.claim(workers[0], "random/1", 0, suggest).token
     store.tell(token, DONE, 1.0)
     with pytest.raises(LeaseLostError):
         store.tell(token, Outcome("complete", 9.0, {"loss": 9.0}), 1.0)
@@ -94,10 +94,10 @@ def test_a_trial_is_told_once(store, workers):
 
 
 def test_waiting_trials_come_first_and_keep_their_params(store, workers):
-    first, second = (store.claim(worker, "random/1", suggest) for worker in workers)
+    first, second = (store.claim(worker, "random/1", 0, suggest) for worker in workers)
     store.give_back(second.token)
     store.give_back(first.token)
-    again = store.claim(workers[1], "random/1", lambda number: pytest.fail("no new suggestion"))
+    again = store.claim(workers[1], "random/1", 0, lambda number: pytest.fail("no new suggestion"))
     assert (again.token.number, again.token.attempt, again.params) == (0, 2, {"x": 0.0})
     assert store.trial(0).deaths == 0
 
@@ -105,7 +105,7 @@ def test_waiting_trials_come_first_and_keep_their_params(store, workers):
 def test_the_third_dead_worker_fails_the_trial(store):
     for attempt in (1, 2, 3):
         worker = store.join(process.current(), "0", "3", None)
-        assert store.claim(worker, "random/1", suggest).token.attempt == attempt
+        assert store.claim(worker, "random/1", 0, suggest).token.attempt == attempt
         store.bury([worker], "was killed by SIGKILL")
     trial = store.trial(0)
     assert (trial.state, trial.deaths, trial.attempt) == ("failed", 3, 3)
@@ -114,7 +114,7 @@ def test_the_third_dead_worker_fails_the_trial(store):
 
 
 def test_the_dead_are_buried_once(store, workers):
-    store.claim(workers[0], "random/1", suggest)
+    store.claim(workers[0], "random/1", 0, suggest)
     store.bury([workers[0]], "vanished")
     after = store.trials(), store.tick()
     store.bury([workers[0]], "vanished")
@@ -122,14 +122,14 @@ def test_the_dead_are_buried_once(store, workers):
 
 
 def test_leaving_gives_back_without_blame(store, workers):
-    store.claim(workers[0], "random/1", suggest)
+    store.claim(workers[0], "random/1", 0, suggest)
     store.leave(workers[0])
     trial = store.trial(0)
     assert (trial.state, trial.deaths) == ("waiting", 0)
 
 
 def test_numbers_survive_the_file_exactly(store, workers):
-    token = store.claim(workers[0], "random/1", suggest).token
+    token = store.claim(workers[0], "random/1", 0, suggest).token
     odd = {"a": 0.1 + 0.2, "b": 5e-324, "c": -0.0, "d": 1.7976931348623157e308, "e": math.inf}
     store.report(token, 7, {**odd, "n": math.nan})
     store.tell(token, Outcome("complete", 0.1 + 0.2, {"loss": 0.1 + 0.2, "é": 1e-310}), 1.0)
@@ -140,7 +140,7 @@ def test_numbers_survive_the_file_exactly(store, workers):
 
 
 def test_a_step_reported_again_counts_with_its_last_value(store, workers):
-    token = store.claim(workers[0], "random/1", suggest).token
+    token = store.claim(workers[0], "random/1", 0, suggest).token
     for value in (1.0, 2.0):
         store.report(token, 0, {"loss": value})
     assert store.curves(store.trial(0)) == {"loss": {0: 2.0}}
@@ -149,7 +149,7 @@ def test_a_step_reported_again_counts_with_its_last_value(store, workers):
 
 def test_failures_in_a_row_are_counted_from_a_tick(store, workers):
     def end(state):
-        token = store.claim(workers[0], "random/1", suggest).token
+        token = store.claim(workers[0], "random/1", 0, suggest).token
         error = "bad" if state == "failed" else None
         store.tell(token, Outcome(state, None if error else 1.0, error=error), 1.0)
 
@@ -167,9 +167,9 @@ def test_failures_in_a_row_are_counted_from_a_tick(store, workers):
 
 
 def test_history_and_pending_are_what_had_a_lower_tick(store, workers):
-    tokens = [store.claim(workers[0], "random/1", suggest).token for _ in range(3)]
+    tokens = [store.claim(workers[0], "random/1", 0, suggest).token for _ in range(3)]
     store.tell(tokens[1], DONE, 1.0)
-    asked = store.claim(workers[0], "random/1", suggest).asked
+    asked = store.claim(workers[0], "random/1", 0, suggest).asked
     store.tell(tokens[0], DONE, 1.0)
     assert [t.number for t in store.history(before=asked)] == [1]
     assert [t.number for t in store.pending(before=asked)] == [0, 2]
@@ -183,14 +183,14 @@ def test_best_is_by_direction_and_the_earlier_where_equal(tmp_path):
         store = Store(make_study(folder, direction=direction))
         worker = store.join(process.current(), "0", "3", None)
         for value in (2.0, 1.0, 1.0):
-            token = store.claim(worker, "random/1", suggest).token
+            token = store.claim(worker, "random/1", 0, suggest).token
             store.tell(token, Outcome("complete", value, {"loss": value}), 1.0)
         assert [t.number for t in store.best(store.study().goals[0], 9)] == expected
         store.close()
 
 
 def test_threads_may_share_a_store(store, workers):
-    token = store.claim(workers[0], "random/1", suggest).token
+    token = store.claim(workers[0], "random/1", 0, suggest).token
     numbers = itertools.count()
     threads = [
         threading.Thread(
@@ -209,7 +209,9 @@ def test_what_a_trial_costs_is_counted_exactly(store, workers):
     """At most 2 transactions, 6 statements and 1 fsynced commit a trial; a report 1, 2 and none."""
     seen = []
     store._db.checkpoint = lambda: None  # once a second at most, counted elsewhere
-    token = store.claim(workers[0], "random/1", suggest).token  # settles the connection's pragmas
+    token = store.claim(
+        workers[0], "random/1", 0, suggest
+    ).token  # settles the connection's pragmas
     store.tell(token, DONE, 1.0)
     store._db._connection.set_trace_callback(seen.append)
 
@@ -220,7 +222,7 @@ def test_what_a_trial_costs_is_counted_exactly(store, workers):
         seen.clear()
         return kinds.count("COMMIT"), len(work), durable
 
-    token = store.claim(workers[0], "random/1", suggest).token
+    token = store.claim(workers[0], "random/1", 0, suggest).token
     assert cost() == (1, 3, 0)
     store.report(token, 0, {"loss": 1.0})
     assert cost() == (1, 2, 0)
@@ -229,7 +231,7 @@ def test_what_a_trial_costs_is_counted_exactly(store, workers):
 
 
 def test_a_failed_transaction_leaves_nothing(store, workers):
-    token = store.claim(workers[0], "random/1", suggest).token
+    token = store.claim(workers[0], "random/1", 0, suggest).token
     before = store.trials(), store.tick()
     with pytest.raises(StudyFileError):
         store.tell(
@@ -267,9 +269,9 @@ def test_the_file_at_rest_is_one_file_in_rollback_mode(tmp_path):
 
 
 def test_an_earlier_attempt_of_the_same_worker_is_fenced_too(store, workers):
-    first = store.claim(workers[0], "random/1", suggest).token
+    first = store.claim(workers[0], "random/1", 0, suggest).token
     store.give_back(first)
-    second = store.claim(workers[0], "random/1", suggest).token
+    second = store.claim(workers[0], "random/1", 0, suggest).token
     assert (second.number, second.worker) == (first.number, first.worker)
     with pytest.raises(LeaseLostError):
         store.report(first, 0, {"loss": 9.0})

@@ -59,6 +59,15 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Environment:
+    """What a worker runs in."""
+
+    hash: str  # SHA-256 of facts, hexadecimal
+    facts: str  # a JSON object
+    sources: tuple[Source, ...] = ()  # of the files that it names
+
+
+@dataclass(frozen=True)
 class StudyRecord:
     """What a study is: everything that its trials have in common."""
 
@@ -72,6 +81,7 @@ class StudyRecord:
     objective: ObjectiveReference
     source_hash: str | None = None
     created: float = 0.0  # Unix seconds
+    copied: dict[str, str] | None = None  # name and seal of the study that this one repeats
 
 
 @dataclass(frozen=True)
@@ -103,6 +113,7 @@ class Claim:
 
     token: Token
     asked: int  # tick: the search may see what has a lower one
+    seed: int  # for the objective's own randomness
     params: Params | None
 
 
@@ -114,6 +125,7 @@ class Finished:
     state: State
     params: Params
     value: float | None
+    told: int = 0  # tick
 
 
 @dataclass(frozen=True)
@@ -143,6 +155,8 @@ class TrialRecord:
     state: State
     origin: str
     search: str
+    seed: int
+    copied: int | None  # number of the other study's trial that it repeats
     params: Params | None
     value: float | None
     values: dict[str, float]

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tinytune import __version__, draw, files, lease, process, search
+from tinytune import __version__, files, lease, process
 from tinytune.context import Trial
 from tinytune.errors import StudyMismatchError, UsageError
 from tinytune.history import (
@@ -24,7 +24,7 @@ from tinytune.history import (
     TrialRecord,
 )
 from tinytune.objective import outcome
-from tinytune.search import Search, SearchOptions
+from tinytune.search.fold import Fold
 from tinytune.space import Params, Space
 from tinytune.store.reader import Reader
 from tinytune.store.writer import Store, create
@@ -51,9 +51,7 @@ class Study:
         self._closed = False
         self._worker = 0
         self._watch = lease.Watch()
-        self._options: SearchOptions | None = None
-        self._search: Search | None = None
-        self._folded = 0  # the search has been told what has a lower tick
+        self._fold: Fold | None = None
         self._held: dict[int, tuple[Token, float]] = {}  # number -> token, start (monotonic)
 
     def __enter__(self) -> Self:
@@ -123,7 +121,7 @@ class Study:
         return Trial(
             token.number,
             params,
-            draw.trial_seed(self.record.seed, token.number),
+            claim.seed,
             lambda step, metrics: self._writer.report(token, step, metrics),
         )
 
@@ -181,12 +179,14 @@ class Study:
         writer, spec = self._writer, self.record.search
         if self._watch.is_due():
             self._bury_the_dead()
-        working = self._working_search()
-        if self._search_options.learns:
-            return writer.claim(self._worker, spec.label, None)
-        if not working.is_quick:  # let it do its long part before the file is locked
-            working.suggest(writer.next_number(), ())
-        return writer.claim(self._worker, spec.label, self._independent_suggestion)
+        fold = self._working_fold()
+        if fold.learns:
+            return writer.claim(self._worker, spec.label, self.record.seed, None)
+        if not fold.is_quick:  # let it do its long part before the file is locked
+            fold.suggest(writer.next_number(), ())
+        return writer.claim(
+            self._worker, spec.label, self.record.seed, self._independent_suggestion
+        )
 
     def _bury_the_dead(self) -> None:
         workers = self._writer.running_workers()
@@ -196,40 +196,24 @@ class Study:
             self._writer.bury(dead, "vanished")
 
     def _independent_suggestion(self, number: int) -> tuple[Params, str] | None:
-        params = self._working_search().suggest(number, ())
-        return None if params is None else (params, self._origin(number, params))
+        params = self._working_fold().suggest(number, ())
+        return None if params is None else (params, self._working_fold().origin(number, params))
 
     def _suggestion(self, number: int, asked: int) -> tuple[Params, str]:
         """Return a learning search's suggestion: a function of what had a tick below `asked`."""
-        if self._folded > asked:  # this trial was another worker's, and is older
-            self._search = None
-        working = self._working_search()
-        for result in self._writer.history(before=asked, after=self._folded - 1):
-            working.tell(result)
-        self._folded = asked
-        params = working.suggest(number, self._writer.pending(before=asked))
+        if self._fold is None or self._fold.seen >= asked:  # another worker's trial, and older
+            self._fold = None
+        fold = self._working_fold()
+        fold.tell(self._writer.history(before=asked, after=fold.seen))
+        params = fold.suggest(number, self._writer.pending(before=asked))
         if params is None:
             raise UsageError(f"the search {self.record.search.name!r} has nothing more to suggest")
-        return params, self._origin(number, params)
+        return params, fold.origin(number, params)
 
-    def _working_search(self) -> Search:
-        if self._search is None:
-            self._search = self._search_options.start(self.space, self.record.seed, self._first)
-            self._folded = 0
-        return self._search
-
-    @property
-    def _search_options(self) -> SearchOptions:
-        if self._options is None:
-            self._options = search.from_spec(self.record.search)
-        return self._options
-
-    @property
-    def _first(self) -> Params | None:
-        return self.space.defaults if self.record.use_defaults else None
-
-    def _origin(self, number: int, params: Params) -> str:
-        return "default" if number == 0 and params == self._first else "search"
+    def _working_fold(self) -> Fold:
+        if self._fold is None:
+            self._fold = Fold(self.record)
+        return self._fold
 
 
 def start(path: Path, wanted: StudyRecord, source: Source | None) -> bool:
@@ -305,8 +289,7 @@ def _search_text(record: StudyRecord) -> str:
 
 def with_budget(record: StudyRecord) -> StudyRecord:
     """Return the record with its budget cut to what its search can suggest at all."""
-    first = record.space.defaults if record.use_defaults else None
-    size = search.from_spec(record.search).start(record.space, record.seed, first).size
+    size = Fold(record).size
     if size is None or (record.budget is not None and record.budget <= size):
         return record
     return replace(record, budget=size)

@@ -21,15 +21,17 @@ with Study(sys.argv[1]) as study:
     print("ready", flush=True)
     sys.stdin.readline()
     mine, waits = [], []
-    while True:
+
+    def timed(write, *arguments, **metrics):
         began = time.perf_counter()
-        trial = study.ask()
-        if trial is None:
-            break
-        for step in range(5):
-            trial.report(step, loss=1.0)
-        study.tell(trial, trial.params["x"])
+        result = write(*arguments, **metrics)
         waits.append(time.perf_counter() - began)
+        return result
+
+    while (trial := timed(study.ask)) is not None:
+        for step in range(5):
+            timed(trial.report, step, loss=1.0)
+        timed(study.tell, trial, trial.params["x"])
         mine.append(trial.number)
 print(json.dumps([mine, waits]))
 """
@@ -60,7 +62,7 @@ def race(path, processes):
 
 @pytest.mark.parametrize("processes", [16, 64] if LONG else [16])
 def test_many_processes_write_one_file(tmp_path, processes):
-    trials = 20 * processes
+    trials = 50 * processes
     path = make_study(tmp_path, budget=trials)
     done = race(path, processes)
     numbers = sorted(number for mine, _ in done for number in mine)
@@ -71,7 +73,10 @@ def test_many_processes_write_one_file(tmp_path, processes):
     # Shown by `make torture`; how long it takes is no matter of right or wrong.
     median, p99 = times[len(times) // 2], times[int(0.99 * len(times))]
     print(f"{processes} processes: slowest share {shares[0]:.2f}")
-    print(f"a trial of 7 writes takes {median:.3f} s in the median, {p99:.3f} s at p99")
+    print(
+        f"a write takes {median:.4f} s in the median, {p99:.4f} s at p99, at most {times[-1]:.4f}"
+    )
+    assert shares[0] >= 0.5  # nobody is starved
     with Reader(path) as reader:
         assert {(t.state, t.attempt) for t in reader.trials()} == {("complete", 1)}
         assert reader.tick() == trials * (1 + 5 + 1)

@@ -93,7 +93,7 @@ class StoreMachine(RuleBasedStateMachine):
     def claim(self, data, suggests):
         worker = data.draw(st.sampled_from(self.workers))
         suggest = (lambda number: ({"x": number / 9}, "search")) if suggests else None
-        claim = self.store.claim(worker, "random/1", suggest)
+        claim = self.store.claim(worker, "random/1", 0, suggest)
         number = self.model.claim(worker)
         assert (claim and claim.token.number) == number
         if claim is not None:
@@ -177,7 +177,6 @@ class StoreMachine(RuleBasedStateMachine):
         failed = [n for n, state in enumerate(self.model.state) if state == "failed"]
         self.store.retry(failed)
         for number in failed:
-            self.model.tick += 1
             self.model.state[number], self.model.deaths[number] = "waiting", 0
 
     @rule()

@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 from tinytune import __version__
-from tinytune.cli import care
-from tinytune.cli.care import Debug, StudyFile
+from tinytune.cli import care, proof
+from tinytune.cli.care import Debug, DetailFormat, StudyFile
 from tinytune.output.formats import Format, ListFormat
 
 app = typer.Typer(
@@ -41,9 +41,6 @@ Accept = Annotated[
 ]
 MaxFailures = Annotated[
     int, typer.Option(metavar="N", help="Stop after so many failed trials in a row.")
-]
-DetailFormat = Annotated[
-    str, typer.Option("--format", metavar="table|json", help="How to write it.")
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 
@@ -292,5 +289,5 @@ def status(
         time.sleep(1)
 
 
-for care_command in (care.pack, care.retry, care.release, care.check):
-    app.command()(care_command)
+for further_command in (proof.verify, care.pack, care.retry, care.release, care.check):
+    app.command()(further_command)

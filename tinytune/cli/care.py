@@ -10,6 +10,10 @@ import typer
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="The study's file.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
+DetailFormat = Annotated[
+    str, typer.Option("--format", metavar="table|json", help="How to write it.")
+]
+
 
 def pack(
     study: StudyFile,
@@ -67,9 +71,7 @@ def release(study: StudyFile, debug: Debug = False) -> None:
 
 def check(
     study: StudyFile,
-    form: Annotated[
-        str, typer.Option("--format", metavar="table|json", help="How to write it.")
-    ] = "table",
+    form: DetailFormat = "table",
     debug: Debug = False,
 ) -> None:
     """Look whether a study's file is whole; exit code 1 if it is not."""

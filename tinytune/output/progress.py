@@ -125,6 +125,36 @@ def seconds_of(text: float | str) -> float:
     return sum(float(number) * _UNITS[unit] for number, unit in parts)
 
 
+class Counter:
+    """A line on the terminal that counts, for what takes longer than a moment; gone at the end."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._due = time.monotonic() + 0.5
+        self._shown = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._shown:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+
+    def show(self, done: int, total: int) -> None:
+        """Show how far it is, ten times a second."""
+        if time.monotonic() < self._due or not sys.stderr.isatty():
+            return
+        sys.stderr.write(f"\r{self._what}: {done:,} of {total:,}\x1b[K")
+        sys.stderr.flush()
+        self._due, self._shown = time.monotonic() + 0.1, True
+
+
 def bytes_of(text: float | str) -> int:
     """Return the bytes of "500M", "2G" or a number of bytes; UsageError if it is none."""
     if isinstance(text, (int, float)):

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from tinytune import db
+from tinytune.digest import START, digest
 from tinytune.errors import SpaceError, StudyFileError
 from tinytune.history import (
     STATES,
@@ -153,6 +154,43 @@ class Reader:
         """Return the trials that have reports of an attempt that never was."""
         return [trial for (trial,) in self._db.all(sql.SELECT_STRAY_METRICS)]
 
+    def broken_links(self, before: Callable[[int], object]) -> list[int]:
+        """Return the trials whose link of the chain is not what their rows give, in tick order.
+
+        `before(count)` is called before each link, with how many have been looked at.
+        """
+        broken = []
+        previous = START
+        for count, row in enumerate(self._db.all(sql.SELECT_ENDINGS)):
+            before(count)
+            tick, link, number, attempt = row[0], row[1], row[9], row[10]
+            (reported,) = self._db.one(sql.SELECT_REPORTED, (number, attempt)) or ("",)
+            if link != digest(previous, tick, digest(*row[2:9]), reported, *row[9:]):
+                broken.append(int(number))
+            previous = link  # so that one difference does not make all that follow differ
+        (_, last) = self._db.one(sql.SELECT_CHAIN) or (0, START)
+        if last != previous:
+            broken.append(-1)
+        miscounted = self._db.all(sql.SELECT_MISCOUNTED)  # deaths are in no link
+        return broken + [number for (number,) in miscounted if number not in broken]
+
+    def broken_seals(self) -> list[str]:
+        """Return which rows beside the trials were changed after they were written."""
+        stored, computed = self._db.one(sql.SELECT_SEALS) or ("", None)
+        broken = ["the study's own row, a source, an environment or a voucher"]
+        if stored == computed:
+            broken = []
+        broken += [f"worker {worker}" for (worker,) in self._db.all(sql.SELECT_BROKEN_WORKERS)]
+        last, count = self._db.one(sql.SELECT_LAST_WORKER) or (0, 0)
+        return broken + (["the list of workers"] if last != count else [])
+
+    def missing_ticks(self) -> list[int]:
+        """Return ticks at which something was written that is no longer in the file."""
+        found = {tick for (tick,) in self._db.all(sql.SELECT_TICKS) if tick is not None}
+        last = self.tick()
+        missing = [tick for tick in range(1, last + 1) if tick not in found]
+        return missing + sorted(tick for tick in found if not 1 <= tick <= last)
+
     def has_open_trials(self) -> bool:
         """Return whether a trial is waiting or running."""
         (found,) = self._db.one(sql.HAS_OPEN) or (0,)
@@ -185,6 +223,10 @@ class Reader:
     def pending(self, before: int) -> list[Pending]:
         """Return the trials that were suggested but not told before a tick, by number."""
         return self._all(rows.pending, sql.SELECT_PENDING, (before, before, before))
+
+    def failed_attempts(self) -> list[tuple[int, int]]:
+        """Return (trial, tick) of each failure of a trial that was to run again."""
+        return [(int(trial), int(tick)) for trial, tick in self._db.all(sql.SELECT_FAILED_ATTEMPTS)]
 
     def _records(self, query: str, arguments: Sequence[object] = ()) -> list[TrialRecord]:
         return self._all(rows.trial, query, arguments)

@@ -36,7 +36,8 @@ _DOTTED = re.compile(r"[^\W\d]\w*(\.([^\W\d]\w*|<locals>))*")
 
 def study(row: Sequence[Any]) -> StudyRecord:
     """Return the study's row as a record."""
-    space, search, goals, settings, seed, defaults, budget, objective, source, created = row
+    space, search, goals, settings, seed, defaults, budget, objective, *others = row
+    source, created, copied = others
     found = _object(objective)
     return StudyRecord(
         Space.from_json(_text(space)),
@@ -54,12 +55,14 @@ def study(row: Sequence[Any]) -> StudyRecord:
         ),
         None if source is None else _text(source),
         time(created),
+        None if copied is None else _texts(_object(copied)),
     )
 
 
 def trial(row: Sequence[Any]) -> TrialRecord:
     """Return a trial's row as a record."""
-    number, state, origin, search, params, value, results, attempt, deaths, worker, *rest = row
+    number, state, origin, search, seed, copied, params, value, results, *rest = row
+    attempt, deaths, worker, *rest = rest
     asked, suggested, told, started, finished, seconds, error, traceback = rest
     if state not in STATES:
         raise ValueError(f"there is no state {state!r:.40}")
@@ -69,6 +72,8 @@ def trial(row: Sequence[Any]) -> TrialRecord:
         state,
         _text(origin),
         _text(search),
+        _whole(seed, 0, SEED_LIMIT),
+        None if copied is None else _whole(copied),
         None if params is None else _params(_object(params)),
         None if value is None else _finite(value),
         {name: _finite(number) for name, number in values.items()},
@@ -93,9 +98,10 @@ def params(row: Sequence[Any]) -> dict[str, Any] | None:
 
 def finished(row: Sequence[Any]) -> Finished:
     """Return a trial that ended, as a search is told of it."""
-    number, state, configuration, value, _ = row
+    number, state, configuration, value, told = row
     known = _params(_object(configuration))
-    return Finished(_whole(number), state, known, None if value is None else _finite(value))
+    result = None if value is None else _finite(value)
+    return Finished(_whole(number), state, known, result, _whole(told))
 
 
 def pending(row: Sequence[Any]) -> Pending:
@@ -204,6 +210,10 @@ def _params(found: dict[str, Any]) -> dict[str, Any]:
         if not (value is None or isinstance(value, (str, int, float))):
             raise ValueError(f"parameter {name!r:.40} has the value {value!r:.40}")
     return found
+
+
+def _texts(found: dict[str, Any]) -> dict[str, str]:
+    return {name: _text(value) for name, value in found.items()}
 
 
 def _text(value: object) -> str:

@@ -7,13 +7,14 @@ from tinytune.space import Space
 
 INSERT_STUDY = """
 INSERT INTO study (id, created, version, space, search, objectives, settings, seed, defaults,
-                   budget, objective, source)
-VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                   budget, objective, source, copied)
+VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
-INSERT_CLOCK = "INSERT INTO clock (id, tick) VALUES (1, 0)"
+INSERT_CLOCK = "INSERT INTO clock (id, tick, chain) VALUES (1, ?, ?)"
 INSERT_SOURCE = "INSERT OR IGNORE INTO source (hash, path, text, first) VALUES (?, ?, ?, ?)"
 SELECT_STUDY = """
-SELECT space, search, objectives, settings, seed, defaults, budget, objective, source, created
+SELECT space, search, objectives, settings, seed, defaults, budget, objective, source, created,
+       copied
 FROM study
 """
 SELECT_VIEWS = "SELECT sql FROM sqlite_schema WHERE type = 'view'"
@@ -24,16 +25,43 @@ SET_OBJECTIVE = "UPDATE study SET objective = ?"
 SET_BUDGET = "UPDATE study SET budget = ?"
 SET_SOURCE = "UPDATE study SET source = ?"
 
+# digest, digest_sum and link are functions of ours (tinytune/digest.py) that db adds to SQLite.
+_SEAL = """
+digest(created, version, space, search, objectives, settings, seed, defaults, budget, objective,
+       source, copied,
+       (SELECT digest_sum(hash, path, text, first) FROM source),
+       (SELECT digest_sum(hash, facts, first) FROM environment),
+       (SELECT digest_sum(mark) FROM voucher),
+       (SELECT count(*) FROM worker))
+"""
+SEAL = f"UPDATE study SET seal = {_SEAL}"
+SELECT_SEALS = f"SELECT seal, {_SEAL} FROM study"
+INSERT_ENVIRONMENT = "INSERT OR IGNORE INTO environment (hash, facts, first) VALUES (?, ?, ?)"
+SELECT_ENVIRONMENTS = """
+SELECT min(w.id), e.hash, e.facts FROM worker AS w JOIN environment AS e ON w.environment = e.hash
+GROUP BY e.hash ORDER BY min(w.id)
+"""
+
 INSERT_WORKER = """
-INSERT INTO worker (host, machine, boot, namespace, pid, birth, version, python, source, joined)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id
+INSERT INTO worker (host, machine, boot, namespace, pid, birth, version, python, source,
+                    environment, joined, seal)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11,
+        digest(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, NULL, NULL, NULL)) RETURNING id
 """
 SELECT_WORKERS = """
 SELECT id, beat, host, machine, boot, namespace, pid, birth FROM worker
 WHERE id IN (SELECT worker FROM trial WHERE state = 'running')
 """
 SELECT_OPEN_WORKERS = "SELECT id FROM worker WHERE pid = ? AND birth = ? AND ended IS NULL"
-END_WORKER = "UPDATE worker SET ended = ?, ending = ? WHERE id = ? AND ended IS NULL"
+_WORKER = "host, machine, boot, namespace, pid, birth, version, python, source, environment, joined"
+END_WORKER = f"""
+UPDATE worker SET ended = ?1, ending = ?2, seal = digest({_WORKER}, ?1, ?2, beat)
+WHERE id = ?3 AND ended IS NULL
+"""
+SELECT_BROKEN_WORKERS = f"""
+SELECT id FROM worker WHERE seal <> digest({_WORKER}, ended, ending, iif(ended IS NULL, NULL, beat))
+"""
+SELECT_LAST_WORKER = "SELECT coalesce(max(id), 0), count(*) FROM worker"
 BEAT = "UPDATE worker SET beat = beat + 1 WHERE id = ?"
 
 SELECT_TICK = "SELECT tick FROM clock"
@@ -43,6 +71,47 @@ UPDATE clock SET tick = tick + 1 WHERE EXISTS (
     SELECT 1 FROM trial WHERE number = ? AND attempt = ? AND worker = ? AND state = 'running')
 RETURNING tick
 """
+# What a link is made of: the trial and its attempt, its metrics, its suggestion as far as there
+# was one then, how it ended (a digest made in Python), and the link before.
+_REPORTED = """
+(SELECT digest_sum(name, step, tick, value, time) FROM metric WHERE trial = ?1 AND attempt = ?2)
+"""
+END_IF_HELD = f"""
+UPDATE clock SET tick = tick + 1, chain = (
+    SELECT link(chain, clock.tick + 1, ?4, {_REPORTED}, number, attempt, worker, claimed, started,
+                seed, copied, search, asked, suggested, iif(params IS NULL, NULL, origin), params)
+    FROM trial WHERE number = ?1)
+WHERE EXISTS (
+    SELECT 1 FROM trial WHERE number = ?1 AND attempt = ?2 AND worker = ?3 AND state = 'running')
+RETURNING tick, chain
+"""
+SELECT_CHAIN = "SELECT tick, chain FROM clock"
+SELECT_ENDINGS = """
+SELECT told AS tick, link, state, finished, seconds, value, results, error, traceback,
+       number, attempt, worker, claimed, started,
+       seed, copied, search, asked, suggested, iif(params IS NULL, NULL, origin), params
+FROM trial WHERE told IS NOT NULL
+UNION ALL
+SELECT a.tick, a.link, a.ending, a.ended, a.seconds, NULL, NULL, a.error, a.traceback,
+       a.trial, a.attempt, a.worker, a.claimed, a.started,
+       t.seed, t.copied, t.search, t.asked, iif(t.suggested < a.tick, t.suggested, NULL),
+       iif(t.suggested < a.tick, t.origin, NULL), iif(t.suggested < a.tick, t.params, NULL)
+FROM attempt AS a JOIN trial AS t ON a.trial = t.number
+ORDER BY tick
+"""
+SELECT_REPORTED = """
+SELECT digest_sum(name, step, tick, value, time) FROM metric WHERE trial = ? AND attempt = ?
+"""
+SELECT_MISCOUNTED = """
+SELECT number FROM trial WHERE deaths <> (state = 'failed' AND error LIKE 'its worker died%') + (
+    SELECT count(*) FROM attempt WHERE trial = number AND ending = 'died' AND attempt > (
+        SELECT coalesce(max(attempt), 0) FROM attempt WHERE trial = number AND ending = 'failed'))
+"""
+SELECT_TICKS = """
+SELECT asked FROM trial UNION SELECT claimed FROM trial UNION SELECT suggested FROM trial
+UNION SELECT told FROM trial UNION SELECT tick FROM metric UNION SELECT claimed FROM attempt
+UNION SELECT tick FROM attempt
+"""
 SELECT_NEXT = """
 SELECT (SELECT tick FROM clock),
        (SELECT budget FROM study),
@@ -51,31 +120,37 @@ SELECT (SELECT tick FROM clock),
 """
 NEXT_NUMBER = "SELECT coalesce(max(number) + 1, 0) FROM trial"
 INSERT_TRIAL = """
-INSERT INTO trial (number, state, origin, search, params, asked, suggested, attempt, worker,
-                   started)
-VALUES (?, 'running', ?, ?, ?, ?, ?, 1, ?, ?)
+INSERT INTO trial (number, state, origin, search, seed, params, asked, suggested, attempt, worker,
+                   claimed, started)
+VALUES (?1, 'running', ?2, ?3, ?4, ?5, ?6, ?7, 1, ?8, ?6, ?9)
+"""
+INSERT_WAITING = """
+INSERT INTO trial (number, state, origin, search, seed, copied, params, asked, suggested, attempt)
+VALUES (?1, 'waiting', ?2, ?3, ?4, ?5, ?6, ?7, ?7, 0)
 """
 TAKE_WAITING = """
-UPDATE trial SET state = 'running', attempt = attempt + 1, worker = ?, started = ?
-WHERE number = ? RETURNING attempt, asked, params
+UPDATE trial SET state = 'running', attempt = attempt + 1, worker = ?, claimed = ?, started = ?
+WHERE number = ? RETURNING attempt, asked, seed, params
 """
 SET_PARAMS = "UPDATE trial SET params = ?, suggested = ?, origin = ? WHERE number = ?"
 INSERT_METRIC = """
 INSERT INTO metric (trial, attempt, name, step, tick, value, time) VALUES (?, ?, ?, ?, ?, ?, ?)
 """
 TELL = """
-UPDATE trial SET state = ?, told = ?, finished = ?, seconds = ?, value = ?, results = ?, error = ?,
-                 traceback = ?
+UPDATE trial SET told = ?, link = ?, state = ?, finished = ?, seconds = ?, value = ?, results = ?,
+                 error = ?, traceback = ?
 WHERE number = ?
 """
 KEEP_FAILURE = """
-INSERT INTO attempt (trial, attempt, worker, started, ended, tick, ending, error)
-SELECT number, attempt, worker, coalesce(started, finished), finished, told, 'failed', error
+INSERT INTO attempt (trial, attempt, worker, claimed, started, ended, seconds, tick, ending, error,
+                     traceback, link)
+SELECT number, attempt, worker, claimed, started, finished, seconds, told, 'failed', error,
+       traceback, link
 FROM trial WHERE number = ? AND state = 'failed'
 """
 RETRY = """
-UPDATE trial SET state = 'waiting', deaths = 0, told = NULL, started = NULL, finished = NULL,
-                 seconds = NULL, error = NULL, traceback = NULL
+UPDATE trial SET state = 'waiting', deaths = 0, told = NULL, link = NULL, claimed = NULL,
+                 started = NULL, finished = NULL, seconds = NULL, error = NULL, traceback = NULL
 WHERE number = ? AND state = 'failed'
 """
 SELECT_DAMAGE = "SELECT integrity_check FROM pragma_integrity_check WHERE integrity_check <> 'ok'"
@@ -85,21 +160,21 @@ SELECT DISTINCT m.trial FROM metric AS m LEFT JOIN trial AS t ON m.trial = t.num
 WHERE t.number IS NULL OR m.attempt NOT BETWEEN 1 AND t.attempt
 """
 INSERT_ATTEMPT = """
-INSERT INTO attempt (trial, attempt, worker, started, ended, tick, ending)
-SELECT number, attempt, worker, started, ?, ?, ? FROM trial WHERE number = ?
+INSERT INTO attempt (trial, attempt, worker, claimed, started, tick, link, ending, ended)
+SELECT number, attempt, worker, claimed, started, ?, ?, ?, ? FROM trial WHERE number = ?
 """
-SELECT_RUNNING_OF = "SELECT number, deaths FROM trial WHERE state = 'running' AND worker = ?"
+SELECT_RUNNING_OF = """
+SELECT number, attempt, deaths FROM trial WHERE state = 'running' AND worker = ?
+"""
 GIVE_BACK = """
-UPDATE trial SET state = 'waiting', deaths = deaths + ?, started = NULL WHERE number = ?
-"""
-FAIL_DEAD = """
-UPDATE trial SET state = 'failed', deaths = deaths + 1, told = ?, finished = ?, error = ?
+UPDATE trial SET state = 'waiting', deaths = deaths + ?, claimed = NULL, started = NULL
 WHERE number = ?
 """
+COUNT_DEATH = "UPDATE trial SET deaths = deaths + 1 WHERE number = ?"
 
 TRIAL_COLUMNS = """
-SELECT number, state, origin, search, params, value, results, attempt, deaths, worker, asked,
-       suggested, told, started, finished, seconds, error, traceback FROM trial
+SELECT number, state, origin, search, seed, copied, params, value, results, attempt, deaths, worker,
+       asked, suggested, told, started, finished, seconds, error, traceback FROM trial
 """
 SELECT_TRIALS = f"{TRIAL_COLUMNS} ORDER BY number"
 SELECT_TRIALS_IN = f"{TRIAL_COLUMNS} WHERE state = ? ORDER BY number"
@@ -145,15 +220,17 @@ SELECT number, state, params, value, told AS tick FROM trial WHERE told < ? AND 
 UNION ALL  -- failures of trials that were run again later
 SELECT a.trial, 'failed', t.params, NULL, a.tick FROM attempt AS a JOIN trial AS t
 ON a.trial = t.number
-WHERE a.ending = 'failed' AND a.tick < ? AND a.tick > ? AND t.params IS NOT NULL
+WHERE a.ending = 'failed' AND a.tick < ? AND a.tick > ? AND t.suggested < a.tick
 ORDER BY tick
 """
 SELECT_PENDING = """
 SELECT number, params FROM trial
 WHERE suggested < ? AND (told IS NULL OR told >= ?) AND NOT EXISTS (
-    SELECT 1 FROM attempt WHERE trial = number AND ending = 'failed' AND tick < ?)
+    SELECT 1 FROM attempt
+    WHERE trial = number AND ending = 'failed' AND tick < ? AND tick > suggested)
 ORDER BY number
 """
+SELECT_FAILED_ATTEMPTS = "SELECT trial, tick FROM attempt WHERE ending = 'failed'"
 
 CREATE_TRIALS_VIEW = """
 CREATE VIEW trials AS SELECT number, state, origin, value, {columns}attempt, seconds,

@@ -9,11 +9,22 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from tinytune import db, process
+from tinytune import db, draw, process
+from tinytune.digest import START, digest
 from tinytune.errors import LeaseLostError, StudyFileError
-from tinytune.history import Claim, ObjectiveReference, Outcome, Source, StudyRecord, Token
+from tinytune.history import (
+    Claim,
+    Environment,
+    ObjectiveReference,
+    Outcome,
+    Source,
+    StudyRecord,
+    Token,
+    TrialRecord,
+)
 from tinytune.space import Params
 from tinytune.store import rows, sql
 from tinytune.store.reader import Reader
@@ -21,8 +32,17 @@ from tinytune.store.reader import Reader
 MAX_DEATHS = 3  # after so many dead workers a trial has failed
 
 
-def create(path: Path, study: StudyRecord, source: Source | None, version: str) -> bool:
-    """Create a study's file; False, with nothing changed, if there is a file at the path."""
+def create(
+    path: Path,
+    study: StudyRecord,
+    source: Source | None,
+    version: str,
+    copies: Sequence[TrialRecord] = (),
+) -> bool:
+    """Create a study's file; False, with nothing changed, if there is a file at the path.
+
+    `copies` are trials of another study that are to be run again, and wait to be taken.
+    """
     now = time.time()
     statements: list[tuple[str, Sequence[object]]] = []
     if source is not None:
@@ -34,8 +54,14 @@ def create(path: Path, study: StudyRecord, source: Source | None, version: str) 
         _json([{"name": goal.name, "direction": goal.direction} for goal in study.goals]),
         _json(study.settings), study.seed, int(study.use_defaults), study.budget,
         _json(vars(study.objective)), None if source is None else source.hash,
+        None if study.copied is None else _json(study.copied),
     )  # fmt: skip
-    statements += [(sql.INSERT_STUDY, row), (sql.INSERT_CLOCK, ())]
+    statements += [(sql.INSERT_STUDY, row), (sql.INSERT_CLOCK, (len(copies), START))]
+    for number, trial in enumerate(copies):
+        waiting = (number, trial.origin, trial.search, trial.seed, trial.copied,
+                   _json(trial.params), number + 1)  # fmt: skip
+        statements.append((sql.INSERT_WAITING, waiting))
+    statements.append((sql.SEAL, ()))
     statements += [(view, ()) for view in sql.views(study.space, study.goals[0])]
     return db.create(path, statements)
 
@@ -59,15 +85,30 @@ class Store(Reader):
     def __init__(self, path: Path) -> None:
         super().__init__(path, db.open_writer(path))
 
-    def join(self, who: process.Identity, version: str, python: str, source: Source | None) -> int:
+    def join(
+        self,
+        who: process.Identity,
+        version: str,
+        python: str,
+        source: Source | None,
+        environment: Environment | None = None,
+    ) -> int:
         """Enter this process as a worker and return the worker's id."""
         now = time.time()
+        sources = [] if source is None else [source]
+        if environment is not None:
+            sources += environment.sources
         with self._db.transaction():
-            if source is not None:
-                self._db.change(sql.INSERT_SOURCE, (source.hash, source.name, source.text, now))
+            self._db.change_many(
+                sql.INSERT_SOURCE, ((s.hash, s.name, s.text, now) for s in sources)
+            )
+            if environment is not None:
+                self._db.change(sql.INSERT_ENVIRONMENT, (environment.hash, environment.facts, now))
             row = (who.host, who.machine, who.boot, who.namespace, who.pid, who.birth, version,
-                   python, None if source is None else source.hash, now)  # fmt: skip
+                   python, None if source is None else source.hash,
+                   None if environment is None else environment.hash, now)  # fmt: skip
             (worker,) = self._db.one(sql.INSERT_WORKER, row) or (0,)
+            self._db.change(sql.SEAL)
         return int(worker)
 
     def beat(self, worker: int) -> None:
@@ -88,11 +129,8 @@ class Store(Reader):
 
     def condemn(self, token: Token, reason: str) -> None:
         """Fail a trial whose worker was ended because of it; nothing if it is no longer held."""
-        with self._db.transaction(durable=True):
-            row = self._db.one(sql.TICK_IF_HELD, (token.number, token.attempt, token.worker))
-            if row is not None:
-                outcome = (time.time(), None, None, None, reason, None)
-                self._db.change(sql.TELL, ("failed", row[0], *outcome, token.number))
+        with self._db.transaction(durable=True), suppress(LeaseLostError):
+            self._tell(token, Outcome("failed", error=reason), None)
 
     def open_workers(self, pid: int, birth: str) -> list[int]:
         """Return the workers of one process that have not left."""
@@ -108,6 +146,7 @@ class Store(Reader):
         """Change how many trials the study is to have."""
         with self._db.transaction(durable=True):
             self._db.change(sql.SET_BUDGET, (budget,))
+            self._db.change(sql.SEAL)
 
     def set_objective(self, reference: ObjectiveReference, mark: str | None) -> None:
         """Write where the objective is, and the mark of the user who says so."""
@@ -115,29 +154,36 @@ class Store(Reader):
             self._db.change(sql.SET_OBJECTIVE, (_json(vars(reference)),))
             if mark is not None:
                 self._db.change(sql.INSERT_VOUCHER, (mark,))
+            self._db.change(sql.SEAL)
 
     def accept_source(self, source: Source) -> None:
         """Make this text the study's accepted one; the earlier ones are kept."""
         with self._db.transaction(durable=True):
             self._db.change(sql.INSERT_SOURCE, (source.hash, source.name, source.text, time.time()))
             self._db.change(sql.SET_SOURCE, (source.hash,))
+            self._db.change(sql.SEAL)
 
     def claim(
-        self, worker: int, search: str, suggest: Callable[[int], tuple[Params, str] | None] | None
+        self,
+        worker: int,
+        search: str,
+        seed: int,
+        suggest: Callable[[int], tuple[Params, str] | None] | None,
     ) -> Claim | None:
         """Take the lowest waiting trial, or append the next; None where there is none to take.
 
-        `suggest(number)` gives a new trial's params and origin, or None past the last one; it
-        runs while the file is locked. With suggest=None the trial is taken without params.
+        `seed` is the study's. `suggest(number)` gives a new trial's params and origin, or None
+        past the last one; it runs while the file is locked. With suggest=None the trial is taken
+        without params.
         """
         now = time.time()
         with self._db.transaction():
             tick, budget, number, waiting = self._db.one(sql.SELECT_NEXT) or sql.NOTHING
             if waiting is not None:
-                row = self._db.one(sql.TAKE_WAITING, (worker, now, waiting)) or ()
+                row = self._db.one(sql.TAKE_WAITING, (worker, tick + 1, now, waiting)) or ()
                 token = Token(waiting, row[0], worker)
                 params = self._made(rows.params, row, f"trial {waiting}")
-                claim = Claim(token, row[1], params)
+                claim = Claim(token, row[1], row[2], params)
             elif budget is not None and number >= budget:
                 return None
             else:
@@ -147,11 +193,12 @@ class Store(Reader):
                 params, origin = made or (None, "search")
                 text = None if params is None else _json(params)
                 suggested = None if params is None else tick + 1
+                own = draw.trial_seed(seed, number)
                 self._db.change(
                     sql.INSERT_TRIAL,
-                    (number, origin, search, text, tick + 1, suggested, worker, now),
+                    (number, origin, search, own, text, tick + 1, suggested, worker, now),
                 )
-                claim = Claim(Token(number, 1, worker), tick + 1, params)
+                claim = Claim(Token(number, 1, worker), tick + 1, own, params)
             self._db.change(sql.SET_TICK, (tick + 1,))
         return claim
 
@@ -177,21 +224,13 @@ class Store(Reader):
     def tell(self, token: Token, outcome: Outcome, seconds: float) -> None:
         """Write how a trial ended, durably; LeaseLostError if it was taken away."""
         with self._db.transaction(durable=True):
-            tick = self._tick_if_held(token)
-            self._db.change(
-                sql.TELL,
-                (outcome.state, tick, time.time(), seconds, outcome.value,
-                 _json(outcome.values) if outcome.values else None, outcome.error,
-                 outcome.traceback, token.number),
-            )  # fmt: skip
+            self._tell(token, outcome, seconds)
         self._db.checkpoint()
 
     def give_back(self, token: Token) -> None:
         """Return an unfinished trial, to run again; LeaseLostError if it was taken away."""
         with self._db.transaction():
-            tick = self._tick_if_held(token)
-            self._db.change(sql.INSERT_ATTEMPT, (time.time(), tick, "given back", token.number))
-            self._db.change(sql.GIVE_BACK, (0, token.number))
+            self._give_back(token, "given back")
 
     def retry(self, numbers: Iterable[int]) -> None:
         """Let failed trials wait to run again; each failure is kept as an attempt."""
@@ -199,32 +238,51 @@ class Store(Reader):
             for number in numbers:
                 if self._db.change(sql.KEEP_FAILURE, (number,)):
                     self._db.change(sql.RETRY, (number,))
-                    self._db.change(sql.SET_TICK, (self.tick() + 1,))
 
     def _tick_if_held(self, token: Token) -> int:
         """Take a tick, or raise LeaseLostError: the fence around every write of a worker."""
         row = self._db.one(sql.TICK_IF_HELD, (token.number, token.attempt, token.worker))
+        return int(self._held(token, row)[0])
+
+    def _end(self, token: Token, *ending: object) -> tuple[int, str]:
+        """Take a tick and make a link of the chain, behind the same fence."""
+        held = (token.number, token.attempt, token.worker)
+        row = self._db.one(sql.END_IF_HELD, (*held, digest(*ending)))
+        tick, link = self._held(token, row)
+        return int(tick), str(link)
+
+    @staticmethod
+    def _held(token: Token, row: db.Row | None) -> db.Row:
         if row is None:
             raise LeaseLostError(
                 f"trial {token.number} is no longer this worker's (attempt {token.attempt}): "
                 "what came late was not written"
             )
-        return int(row[0])
+        return row
+
+    def _tell(self, token: Token, outcome: Outcome, seconds: float | None) -> None:
+        ending = (
+            outcome.state, time.time(), seconds, outcome.value,
+            _json(outcome.values) if outcome.values else None, outcome.error, outcome.traceback,
+        )  # fmt: skip
+        self._db.change(sql.TELL, (*self._end(token, *ending), *ending, token.number))
+
+    def _give_back(self, token: Token, ending: str) -> None:
+        now = time.time()
+        tick, link = self._end(token, ending, now, None, None, None, None, None)
+        self._db.change(sql.INSERT_ATTEMPT, (tick, link, ending, now, token.number))
+        self._db.change(sql.GIVE_BACK, (int(ending == "died"), token.number))
 
     def _release(self, worker: int, ending: str, *, died: bool) -> None:
-        now = time.time()
-        self._db.change(sql.END_WORKER, (now, ending, worker))
-        for number, deaths in self._db.all(sql.SELECT_RUNNING_OF, (worker,)):
-            tick = self.tick() + 1
-            self._db.change(sql.SET_TICK, (tick,))
+        self._db.change(sql.END_WORKER, (time.time(), ending, worker))
+        for number, attempt, deaths in self._db.all(sql.SELECT_RUNNING_OF, (worker,)):
+            token = Token(number, attempt, worker)
             if died and deaths + 1 >= MAX_DEATHS:
                 error = f"its worker died {deaths + 1} times, at last it {ending}"
-                self._db.change(sql.FAIL_DEAD, (tick, now, error, number))
-                continue
-            self._db.change(
-                sql.INSERT_ATTEMPT, (now, tick, "died" if died else "given back", number)
-            )
-            self._db.change(sql.GIVE_BACK, (int(died), number))
+                self._tell(token, Outcome("failed", error=error), None)
+                self._db.change(sql.COUNT_DEATH, (number,))
+            else:
+                self._give_back(token, "died" if died else "given back")
 
 
 def _json(value: object) -> str:

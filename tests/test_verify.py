@@ -1,0 +1,318 @@
+"""A study is recomputed from its file, and whatever is changed in the file is noticed."""
+
+import json
+import random
+import shutil
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.faults.objective import torture
+from tests.shell import tinytune
+from tests.studies import SPACE, record
+from tinytune import __version__, check, process
+from tinytune.digest import START, Sum, digest
+from tinytune.errors import StudyFileError
+from tinytune.history import Environment, Outcome, SearchSpec, Source
+from tinytune.store.reader import Reader
+from tinytune.store.writer import create
+from tinytune.study import Study
+from tinytune.verify import verify
+
+
+def verified(path):
+    with Reader(path) as reader:
+        return verify(reader, lambda done, total: None)
+
+
+def found_by_anything(path):
+    """Return whether opening, verifying or checking a file finds anything wrong."""
+    try:
+        if not verified(path).is_good:
+            return True
+        with Reader(path) as reader:
+            return any(finding.problem for finding in check.check(reader))
+    except StudyFileError:
+        return True
+
+
+# A study in which every table has rows.
+
+
+SOURCE = Source("a" * 64, "train.py", "x = 1\n")
+ENVIRONMENT = Environment(
+    "b" * 64, '{"python": "3.12.1"}', (Source("c" * 64, "model.py", "y = 2\n"),)
+)
+
+
+@pytest.fixture
+def rich(tmp_path):
+    path = tmp_path / "study.db"
+    assert create(path, record(budget=5), SOURCE, __version__)
+    with Study(path) as study:
+        store = study._writer
+        store.set_objective(study.record.objective, "mark")
+        lost = store.join(process.current(), __version__, "3.12", SOURCE, ENVIRONMENT)
+        for number in range(4):
+            trial = study.ask()
+            trial.report(0, loss=0.5, accuracy=float("nan"))
+            if number == 1:
+                study.give_back(trial)
+                trial = study.ask()
+            if number == 2:
+                study.tell(trial, Outcome("failed", error="ValueError: no", traceback="in line 1"))
+                store.retry([2])
+                trial = study.ask()
+                trial.report(1, loss=0.25)
+            study.tell(trial, {"loss": number / 7, "size": 3.0})
+        claim = store.claim(lost, "random/1", 1, study._independent_suggestion)
+        store.report(claim.token, 0, {"loss": 9.0})
+        store.bury([lost], "vanished")
+        study.tell(study.ask(), 4.0)
+    return path
+
+
+def test_a_finished_study_is_exact(rich):
+    found = verified(rich)
+    assert found.is_good
+    assert found.count("exact") == 5
+    with closing(sqlite3.connect(rich)) as connection:
+        kinds = {ending for (ending,) in connection.execute("SELECT ending FROM attempt")}
+        assert kinds == {"died", "given back", "failed"}
+        for table in TABLES:
+            assert connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] > 0
+
+
+TABLES = [
+    "study",
+    "clock",
+    "source",
+    "environment",
+    "voucher",
+    "worker",
+    "trial",
+    "attempt",
+    "metric",
+]
+
+
+def changed(value):
+    """Return other values of the same kind, so that the file's own checks do not refuse them."""
+    if value is None:
+        return [1, "x"]
+    if isinstance(value, str):
+        return [value + " ", value[:-1], value.replace("0", "1")]
+    return [value + 1, value * 2, -value]
+
+
+def rows_of(connection, table):
+    names = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+    keys = [row[1] for row in connection.execute(f"PRAGMA table_info({table})") if row[5]]
+    for row in connection.execute(f"SELECT {', '.join(names)} FROM {table}").fetchall():
+        cells = dict(zip(names, row, strict=True))
+        where = " AND ".join(f"{key} IS ?" for key in keys)
+        yield cells, where, [cells[key] for key in keys]
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_any_cell_that_is_changed_is_noticed(rich, table, tmp_path):
+    copy = tmp_path / "copy.db"
+    tried = 0
+    with closing(sqlite3.connect(rich)) as connection:
+        everything = list(rows_of(connection, table))
+    for cells, where, keys in everything:
+        for name, value in cells.items():
+            for other in changed(value):
+                if other == value:
+                    continue
+                shutil.copy(rich, copy)
+                with closing(sqlite3.connect(copy)) as connection:
+                    try:
+                        with connection:
+                            connection.execute(
+                                f"UPDATE {table} SET {name} = ? WHERE {where}", [other, *keys]
+                            )
+                    except sqlite3.Error:  # the schema itself refuses it
+                        continue
+                tried += 1
+                assert found_by_anything(copy), f"{table}.{name}: {value!r} became {other!r}"
+    assert tried >= len(everything)
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_any_row_that_is_deleted_is_noticed(rich, table, tmp_path):
+    with closing(sqlite3.connect(rich)) as connection:
+        everything = list(rows_of(connection, table))
+    for cells, where, keys in everything:
+        copy = tmp_path / "copy.db"
+        shutil.copy(rich, copy)
+        with closing(sqlite3.connect(copy)) as connection, connection:
+            connection.execute(f"DELETE FROM {table} WHERE {where}", keys)
+        assert found_by_anything(copy), f"{table}: {cells} is gone"
+
+
+def test_what_was_tampered_with_is_named(rich):
+    with closing(sqlite3.connect(rich)) as connection, connection:
+        connection.execute(
+            "UPDATE trial SET params = json_set(params, '$.x', 0.125) WHERE number = 3"
+        )
+    found = verified(rich)
+    (verdict,) = [v for v in found.verdicts if v.status == "differs"]
+    assert verdict.number == 3
+    (difference,) = verdict.differences
+    assert (difference.name, difference.stored) == ("x", 0.125)
+    distance = abs(difference.stored - difference.computed) / 2  # the range is from -1 to 1
+    assert difference.distance == pytest.approx(distance)
+    assert found.problems == ("trial 3, its metrics or an attempt at it were changed afterwards",)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ("UPDATE trial SET told = 99 WHERE number = 3", "trial 3, its metrics"),
+        ("UPDATE trial SET seed = 7 WHERE number = 2", "the seed of trial 2"),
+        ("DELETE FROM trial WHERE number = 1", "trial 1 is missing"),
+        ("DELETE FROM metric WHERE trial = 3", "what was written at tick"),
+        ("UPDATE study SET budget = 9", "the study's own row"),
+        ("UPDATE worker SET pid = 1 WHERE id = 1", "worker 1"),
+    ],
+)
+def test_what_leaves_the_suggestions_alone_is_named_too(rich, change, named):
+    with closing(sqlite3.connect(rich)) as connection, connection:
+        connection.execute(change)
+    assert any(named in problem for problem in verified(rich).problems)
+
+
+def test_the_study_s_seed_decides(rich):
+    with closing(sqlite3.connect(rich)) as connection, connection:
+        connection.execute("UPDATE study SET seed = 2")
+    assert verified(rich).count("differs") >= 4  # all but the defaults, perhaps
+
+
+def test_another_version_is_not_applicable(rich):
+    with closing(sqlite3.connect(rich)) as connection, connection:
+        connection.execute(
+            "UPDATE study SET search = replace(search, '\"version\": 1', '\"version\": 99')"
+        )
+    found = verified(rich)
+    assert found.count("not applicable") == 5
+    assert "version 99" in found.verdicts[0].reason
+
+
+# Any interleaving of workers, with kills, is exact.
+
+
+def worker(path):
+    study = Study(path)
+    study._watch.is_due = lambda: False  # who dies here is buried by hand
+    assert study._writer.tick() >= 0  # joins
+    return study
+
+
+def interleave(path, chance, workers):
+    """Let workers of one study take steps in a random order; some die on the way."""
+    studies = [worker(path) for _ in range(workers)]
+    running = {}
+    for _ in range(400):
+        index = chance.randrange(workers)
+        if index in running:
+            end_or_go_on(studies, running, index, chance)
+            continue
+        trial = studies[index].ask()
+        if trial is not None:
+            running[index] = trial
+        elif not running:
+            break
+    for study in studies:
+        study.close()
+
+
+def end_or_go_on(studies, running, index, chance):
+    study, trial = studies[index], running[index]
+    step = chance.choice(["die", "give back", "report", "report", "fail", "retry", *["tell"] * 4])
+    if step == "report":
+        trial.report(chance.randrange(5), loss=chance.random())
+        return
+    del running[index]
+    if step == "die":
+        study._writer.bury([study._worker], "vanished")
+        studies[index] = worker(study.path)
+    elif step == "give back":
+        study.give_back(trial)
+    else:
+        study.tell(trial, chance.random() if step == "tell" else None)
+        if step == "retry":
+            study._writer.retry([trial.number])
+
+
+LEARNER_SPACE = torture.space
+SEARCHES = {
+    "random": {"space": SPACE, "search": "random"},
+    "grid": {"space": SPACE, "search": "grid", "points": {"x": 3}},
+    "learner": {"space": LEARNER_SPACE, "search": "learner"},
+}
+
+
+@pytest.mark.parametrize("search", ["random", "grid", "learner"])
+@settings(max_examples=8, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_any_interleaving_of_many_workers_with_kills_is_exact(tmp_path_factory, search, seed):
+    path = tmp_path_factory.mktemp("study") / "study.db"
+    chance = random.Random(seed)
+    what = dict(SEARCHES[search])
+    study = record(budget=24, seed=seed % 7, space=what.pop("space"), **what)
+    if search == "learner":
+        study = replace(study, search=SearchSpec("learner", 1, {}))
+    assert create(path, study, None, __version__)
+    interleave(path, chance, 16)
+    found = verified(path)
+    assert found.problems == ()
+    assert [v for v in found.verdicts if v.status == "differs"] == []
+    assert found.count("exact") >= 10
+
+
+# The digests themselves.
+
+
+def test_digests_tell_types_and_borders_apart():
+    cells = [("a", "b"), ("ab", ""), ("", "ab"), (1,), (1.0,), ("1",), (None,), (0,), (b"1",), ()]
+    assert len({digest(*each) for each in cells}) == len(cells)
+
+
+@given(st.lists(st.tuples(st.integers(-5, 5), st.text(max_size=2)), max_size=6))
+def test_a_sum_does_not_depend_on_the_order_of_rows(rows):
+    sums = []
+    for order in (rows, rows[::-1]):
+        total = Sum()
+        for row in order:
+            total.step(*row)
+        sums.append(total.finalize())
+    assert sums[0] == sums[1]
+    if not rows:
+        assert sums[0] == START
+
+
+# The command.
+
+
+def test_the_command_says_how_many_are_exact(rich):
+    shown = tinytune("verify", rich)
+    assert shown.returncode == 0
+    assert "5 of 5 suggestions recomputed exactly" in shown.stdout
+    as_json = json.loads(tinytune("verify", rich, "--format", "json").stdout)
+    assert (as_json["ok"], as_json["exact"]) == (True, 5)
+
+
+def test_the_command_exits_1_and_shows_both_values(rich):
+    with closing(sqlite3.connect(rich)) as connection, connection:
+        connection.execute(
+            "UPDATE trial SET params = json_set(params, '$.x', 0.125) WHERE number = 3"
+        )
+    shown = tinytune("verify", rich)
+    assert shown.returncode == 1
+    assert "0.125" in shown.stdout
+    assert "4 of 5 suggestions recomputed exactly" in shown.stdout

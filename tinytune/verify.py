@@ -1,0 +1,188 @@
+"""Recomputes a study from its file: each suggestion on what it had seen, and all digests.
+
+Nothing of the user's is run. One difference does not make what follows differ: each suggestion is
+recomputed on the recorded results, not on recomputed ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from tinytune import draw
+from tinytune.errors import TinytuneError
+from tinytune.history import Finished, Pending, StudyRecord, TrialRecord
+from tinytune.search.fold import Fold
+from tinytune.space import Params, Space
+from tinytune.store.reader import Reader
+
+Status: TypeAlias = Literal["exact", "differs", "not applicable"]
+Progress: TypeAlias = Callable[[int, int], None]  # how many are done, of how many
+
+_NOT_RECOMPUTED = {
+    "manual": "it was given by hand",
+    "copy": "it repeats another study's trial",
+}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A parameter whose stored value is not the one that was computed."""
+
+    name: str
+    stored: object
+    computed: object
+    distance: float | None  # in the unit interval; None where one of them is missing
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of one trial's suggestion."""
+
+    number: int
+    status: Status
+    reason: str = ""
+    differences: tuple[Difference, ...] = ()
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What was found: a verdict for each trial, and what else in the file is not as it was."""
+
+    verdicts: tuple[Verdict, ...]
+    problems: tuple[str, ...]
+
+    def count(self, status: Status) -> int:
+        """Return how many trials have this status."""
+        return sum(verdict.status == status for verdict in self.verdicts)
+
+    @property
+    def is_good(self) -> bool:
+        """Whether nothing differs."""
+        return not self.problems and not self.count("differs")
+
+
+def verify(reader: Reader, progress: Progress) -> Verification:
+    """Return what recomputing a study gives; `progress` is called as it goes on."""
+    record, trials = reader.study(), reader.trials()
+    total = 2 * len(trials)  # each has a suggestion and, most of them, a link
+    verdicts = []
+    for verdict in _verdicts(reader, record, trials):
+        verdicts.append(verdict)
+        progress(len(verdicts), total)
+    broken = reader.broken_links(lambda count: progress(min(len(trials) + count, total), total))
+    progress(total, total)
+    return Verification(tuple(verdicts), tuple(_problems(reader, record, trials, broken)))
+
+
+def _verdicts(reader: Reader, record: StudyRecord, trials: list[TrialRecord]) -> Iterator[Verdict]:
+    try:
+        fold = Fold(record)
+    except TinytuneError as error:  # an unknown search, or another version of it
+        for trial in trials:
+            yield Verdict(trial.number, "not applicable", str(error))
+        return
+    past = _Past(reader, trials) if fold.learns else None
+    for trial in sorted(trials, key=lambda trial: trial.asked):
+        reason = _why_not(trial, record)
+        if reason:
+            yield Verdict(trial.number, "not applicable", reason)
+            continue
+        pending: list[Pending] = []
+        if past is not None:
+            fold.tell(past.results(before=trial.asked))
+            pending = past.pending
+        yield _compared(record.space, trial, fold.suggest(trial.number, pending), fold)
+
+
+class _Past:
+    """What had happened before each tick; asked for in the order of ticks."""
+
+    def __init__(self, reader: Reader, trials: list[TrialRecord]) -> None:
+        self._results = reader.history(before=reader.tick() + 1)
+        self._told = 0  # so many results were handed out
+        self._open: dict[int, Pending] = {}
+        events = [
+            (trial.suggested, trial.number, trial.params)
+            for trial in trials
+            if trial.suggested is not None and trial.params is not None
+        ]
+        self._suggested = sorted(events, key=lambda event: event[0])
+        self._begun = 0  # so many suggestions had been made
+
+    @property
+    def pending(self) -> list[Pending]:
+        """The trials that were suggested and not told, by number."""
+        return [self._open[number] for number in sorted(self._open)]
+
+    def results(self, before: int) -> list[Finished]:
+        """Return the results since the last call up to a tick, and move on to it."""
+        while self._begun < len(self._suggested) and self._suggested[self._begun][0] < before:
+            _, number, params = self._suggested[self._begun]
+            self._open[number] = Pending(number, params)
+            self._begun += 1
+        start = self._told
+        while self._told < len(self._results) and self._results[self._told].told < before:
+            self._open.pop(self._results[self._told].number, None)
+            self._told += 1
+        return self._results[start : self._told]
+
+
+def _why_not(trial: TrialRecord, record: StudyRecord) -> str:
+    """Return why a trial's suggestion cannot be recomputed, or nothing."""
+    if trial.params is None:
+        return "it was never suggested"
+    if trial.search != record.search.label:
+        return (
+            f"it was suggested by {trial.search}, and the study's search is {record.search.label}"
+        )
+    return _NOT_RECOMPUTED.get(trial.origin, "")
+
+
+def _compared(space: Space, trial: TrialRecord, computed: Params | None, fold: Fold) -> Verdict:
+    stored = trial.params or {}
+    if computed is None:
+        return Verdict(trial.number, "differs", "the search suggests nothing here")
+    different = [
+        name
+        for name in dict.fromkeys([*stored, *computed])
+        if name not in stored or name not in computed or repr(stored[name]) != repr(computed[name])
+    ]
+    differences = tuple(_difference(space, name, stored, computed) for name in different)
+    if differences:
+        return Verdict(trial.number, "differs", "", differences)
+    if trial.origin != fold.origin(trial.number, computed):
+        return Verdict(trial.number, "differs", f"its origin is not {trial.origin!r}")
+    return Verdict(trial.number, "exact")
+
+
+def _difference(space: Space, name: str, stored: Params, computed: Params) -> Difference:
+    distance = None
+    if name in space.by_name and name in stored and name in computed:
+        unit = space.by_name[name].distribution.to_unit
+        with suppress(ValueError, ArithmeticError):  # it may be no value of this parameter
+            distance = abs(unit(stored[name]) - unit(computed[name]))
+    return Difference(name, stored.get(name), computed.get(name), distance)
+
+
+def _problems(
+    reader: Reader, record: StudyRecord, trials: list[TrialRecord], broken: list[int]
+) -> Iterator[str]:
+    missing = sorted(set(range(len(trials))) - {trial.number for trial in trials})
+    if missing:
+        yield f"trial {missing[0]} is missing"
+    for trial in trials:
+        if trial.copied is None and trial.seed != draw.trial_seed(record.seed, trial.number):
+            yield f"the seed of trial {trial.number} is not the study's"
+    for number in broken:
+        if number < 0:
+            yield "the end of the chain is missing, or the clock was changed"
+        else:
+            yield f"trial {number}, its metrics or an attempt at it were changed afterwards"
+    ticks = reader.missing_ticks()
+    if ticks:
+        yield f"what was written at tick {ticks[0]} is gone or was moved ({len(ticks)} such ticks)"
+    for what in reader.broken_seals():
+        yield f"{what} was changed afterwards"
