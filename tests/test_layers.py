@@ -28,6 +28,7 @@ ROWS = [
     {"store"},
     {"lease", "limits"},
     {"study", "loading"},
+    {"environment"},
     {"worker"},
     {"child"},
     {"supervisor"},

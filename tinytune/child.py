@@ -14,6 +14,7 @@ from typing import Any
 
 from tinytune import loading
 from tinytune.errors import ObjectiveError, TinytuneError
+from tinytune.history import Environment
 from tinytune.study import Study
 from tinytune.worker import STOP_SIGNALS, Interrupt, Limits, StopReason, work
 
@@ -58,7 +59,7 @@ def _work(order: dict[str, Any], interrupt: Interrupt) -> StopReason:
         order["max_failures"],
         order["since_tick"],
     )
-    with Study(Path(order["study"]), source) as study:
+    with Study(Path(order["study"]), source, Environment(order["environment"])) as study:
         return work(study, objective, limits, interrupt)
 
 

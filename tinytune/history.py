@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from tinytune.process import Identity
 from tinytune.space import Params, Space
@@ -63,8 +64,15 @@ class Environment:
     """What a worker runs in."""
 
     hash: str  # SHA-256 of facts, hexadecimal
-    facts: str  # a JSON object
+    facts: str | None = None  # a JSON object; None where the study is known to have it
     sources: tuple[Source, ...] = ()  # of the files that it names
+    first: float = 0.0  # when it was first used, Unix seconds
+
+    @property
+    def known(self) -> dict[str, Any]:
+        """The facts as a mapping."""
+        known: dict[str, Any] = json.loads(self.facts or "{}")
+        return known
 
 
 @dataclass(frozen=True)

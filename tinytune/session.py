@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from tinytune import draw, files, loading, search, study, trust
+from tinytune import draw, environment, files, loading, search, study, trust
 from tinytune.errors import ObjectiveError, StudyMismatchError, UsageError
-from tinytune.history import Source, StudyRecord
+from tinytune.history import Environment, Source, StudyRecord
 from tinytune.limits import NO_LIMITS, TrialLimits
 from tinytune.objective import Objective
 from tinytune.search import SearchOptions
@@ -22,6 +22,7 @@ from tinytune.worker import Interrupt, Limits, work
 
 DEFAULT_TRIALS = 100
 DEFAULT_SEARCH = "random"
+MOST_CHANGES = 8  # of the environment, that a session names
 
 
 class Live(Protocol):
@@ -54,6 +55,7 @@ class Work:
     max_failures: int = 10
     trial_limits: TrialLimits = NO_LIMITS
     debug: bool = False
+    with_git: bool = True
 
     def __post_init__(self) -> None:
         if self.workers < 1:
@@ -177,20 +179,46 @@ def run(path: Path, objective: Objective, target: str | None, how: Work, live: L
     if record is not None and _is_endless(record) and how.timeout_seconds is None:
         raise UsageError(f"{path} has no limit: say --trials N or --timeout 2h")
     deadline = None if how.timeout_seconds is None else time.monotonic() + how.timeout_seconds
+    around = environment.gather(objective, path, with_git=how.with_git)
     with Store(path) as store:
         since = store.tick()
+        _note_changes(store, around, live)
         if target is None:
-            return _run_here(path, objective, Limits(deadline, how.max_failures, since), live)
+            limits = Limits(deadline, how.max_failures, since)
+            return _run_here(path, objective, around, limits, live)
+        store.add_environment(around)
         source = loading.source(objective)
         digest = None if source is None else source.hash
         order = Order(
-            path, target, digest, deadline, how.max_failures, since, how.trial_limits, how.debug
+            path,
+            target,
+            digest,
+            around.hash,
+            deadline,
+            how.max_failures,
+            since,
+            how.trial_limits,
+            how.debug,
         )
         return Supervisor(order, store, lambda: live.observe(store), live.note).run(how.workers)
 
 
-def _run_here(path: Path, objective: Objective, limits: Limits, live: Live) -> Ending:
-    with study.Study(path, loading.source(objective)) as opened:
+def _note_changes(store: Store, around: Environment, live: Live) -> None:
+    """Say what is not as it was when the study was last at work; it goes on all the same."""
+    known = store.environments()
+    if not known or any(each.hash == around.hash for each in known):
+        return
+    changed = environment.changes(known[-1].known, around.known)
+    if changed:
+        shown = "; ".join(changed[:MOST_CHANGES])
+        more = f"; {len(changed) - MOST_CHANGES} more" if len(changed) > MOST_CHANGES else ""
+        live.note(f"not as in the last session: {shown}{more} (`tinytune status {store.path}`)")
+
+
+def _run_here(
+    path: Path, objective: Objective, around: Environment, limits: Limits, live: Live
+) -> Ending:
+    with study.Study(path, loading.source(objective), around) as opened:
         reason = work(opened, objective, limits, Interrupt(), lambda: live.observe(opened.reader))
     return Ending(reason)
 

@@ -15,6 +15,7 @@ from tinytune.context import Trial
 from tinytune.errors import StudyMismatchError, UsageError
 from tinytune.history import (
     Claim,
+    Environment,
     Outcome,
     Progress,
     Source,
@@ -36,7 +37,9 @@ class Study:
     Use it as a context manager, or close it. StudyFileError where the file cannot be used.
     """
 
-    def __init__(self, path: str | Path, source: Source | None = None) -> None:
+    def __init__(
+        self, path: str | Path, source: Source | None = None, environment: Environment | None = None
+    ) -> None:
         self.path = Path(path)
         self._file = self.path.absolute()  # the objective may change the working directory
         self._reader = Reader(self.path)
@@ -45,7 +48,7 @@ class Study:
         except BaseException:
             self._reader.close()
             raise
-        self._source = source
+        self._source, self._environment = source, environment
         self._store: Store | None = None
         self._heart: lease.Heart | None = None
         self._closed = False
@@ -169,8 +172,9 @@ class Study:
             self._reader.close()
             self._reader = self._store
             self._worker = self._store.join(
-                process.current(), __version__, platform.python_version(), self._source
-            )
+                process.current(), __version__, platform.python_version(), self._source,
+                self._environment,
+            )  # fmt: skip
             self._heart = lease.Heart(self._file, self._worker)
             self._heart.start()
         return self._store

@@ -39,6 +39,7 @@ class Order:
     study: Path
     target: str
     source: str | None  # hash of the objective's text
+    environment: str  # hash of what the children run in, which the study knows already
     deadline: float | None  # by time.monotonic()
     max_failures: int
     since_tick: int
@@ -53,6 +54,7 @@ class Order:
                 "study": str(self.study),
                 "target": self.target,
                 "source": self.source,
+                "environment": self.environment,
                 "timeout_seconds": left,
                 "max_failures": self.max_failures,
                 "since_tick": self.since_tick,

@@ -42,6 +42,9 @@ Accept = Annotated[
 MaxFailures = Annotated[
     int, typer.Option(metavar="N", help="Stop after so many failed trials in a row.")
 ]
+NoGit = Annotated[
+    bool, typer.Option("--no-git", help="Do not record commit and changes of the repository.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 
 
@@ -105,6 +108,7 @@ def run(
     max_memory: MaxMemory = None,
     max_failures: MaxFailures = 10,
     accept_changes: Accept = False,
+    no_git: NoGit = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
@@ -129,7 +133,8 @@ def run(
         False if no_defaults else None,
         values.settings(set_ or ()),
     )
-    how = work.how(workers, timeout, max_failures, trial_timeout, max_memory, debug=debug)
+    limits = (workers, timeout, max_failures, trial_timeout, max_memory)
+    how = work.how(*limits, debug=debug, no_git=no_git)
     is_new = session.start(
         study, objective, target, wishes, has_timeout=how.timeout_seconds is not None
     )
@@ -156,6 +161,7 @@ def resume(
     max_memory: MaxMemory = None,
     max_failures: MaxFailures = 10,
     accept_changes: Accept = False,
+    no_git: NoGit = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
@@ -163,7 +169,8 @@ def resume(
     from tinytune import loading, session
     from tinytune.cli import work
 
-    how = work.how(workers, timeout, max_failures, trial_timeout, max_memory, debug=debug)
+    limits = (workers, timeout, max_failures, trial_timeout, max_memory)
+    how = work.how(*limits, debug=debug, no_git=no_git)
     target = session.find_objective(study) if objective is None else objective
     loaded = loading.load(target)
     session.check_space(study, loaded)

@@ -26,6 +26,7 @@ def how(
     max_memory: str | None,
     *,
     debug: bool,
+    no_git: bool,
 ) -> Work:
     """Return the session's limits from the command line's options."""
     return Work(
@@ -37,6 +38,7 @@ def how(
             None if max_memory is None else bytes_of(max_memory),
         ),
         debug,
+        not no_git,
     )
 
 

@@ -13,6 +13,7 @@ from tinytune.errors import SpaceError, StudyFileError
 from tinytune.history import (
     STATES,
     AttemptRecord,
+    Environment,
     Finished,
     Goal,
     Pending,
@@ -86,6 +87,15 @@ class Reader:
         """Return a stored source text by its hash."""
         row = self._db.one(sql.SELECT_SOURCE, (digest,))
         return None if row is None else Source(*row)
+
+    def environments(self) -> list[Environment]:
+        """Return what workers have run in, the first one first."""
+        return self._all(rows.environment, sql.SELECT_ENVIRONMENTS)
+
+    def environment_of(self, worker: int) -> Environment | None:
+        """Return what a worker ran in, None where it did not say."""
+        found = self._all(rows.environment, sql.SELECT_ENVIRONMENT_OF, (worker,))
+        return found[0] if found else None
 
     def progress(self, goal: Goal) -> Progress:
         """Return how far the study is."""

@@ -15,6 +15,7 @@ from tinytune.draw import SEED_LIMIT
 from tinytune.history import (
     STATES,
     AttemptRecord,
+    Environment,
     Finished,
     Goal,
     ObjectiveReference,
@@ -136,6 +137,19 @@ def running(row: Sequence[Any]) -> RunningTrial:
     return RunningTrial(token, time(started), identity(who))
 
 
+def environment(row: Sequence[Any]) -> Environment:
+    """Return an environment, whose facts are the JSON object that tinytune writes."""
+    name, facts, first = row
+    found = _object(facts)
+    for kind in ("packages", "variables", "files"):
+        _texts(_mapping(found.get(kind, {})))
+    for kind in ("python", "platform", "cpu", "commit", "branch", "diff", "folder"):
+        _text(found.get(kind, ""))
+    for word in _list(found.get("argv", [])):
+        _text(word)
+    return Environment(_text(name), facts, first=time(first))
+
+
 def identity(row: Sequence[Any]) -> Identity:
     """Return a worker's process."""
     host, machine, boot, namespace, pid, birth = row
@@ -173,9 +187,7 @@ def _refuse(constant: str) -> None:
 
 
 def _object(text: object) -> dict[str, Any]:
-    found = document(text)
-    if not isinstance(found, dict):
-        raise ValueError(f"{found!r:.40} is no JSON object")  # noqa: TRY004 - it is a bad value
+    found = _mapping(document(text))
     _check_numbers(found)
     return found
 
@@ -209,6 +221,18 @@ def _params(found: dict[str, Any]) -> dict[str, Any]:
     for name, value in found.items():
         if not (value is None or isinstance(value, (str, int, float))):
             raise ValueError(f"parameter {name!r:.40} has the value {value!r:.40}")
+    return found
+
+
+def _mapping(found: object) -> dict[str, Any]:
+    if not isinstance(found, dict):
+        raise ValueError(f"{found!r:.40} is no JSON object")  # noqa: TRY004 - it is a bad value
+    return found
+
+
+def _list(found: object) -> list[Any]:
+    if not isinstance(found, list):
+        raise ValueError(f"{found!r:.40} is no JSON list")  # noqa: TRY004 - it is a bad value
     return found
 
 

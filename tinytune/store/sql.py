@@ -37,9 +37,10 @@ digest(created, version, space, search, objectives, settings, seed, defaults, bu
 SEAL = f"UPDATE study SET seal = {_SEAL}"
 SELECT_SEALS = f"SELECT seal, {_SEAL} FROM study"
 INSERT_ENVIRONMENT = "INSERT OR IGNORE INTO environment (hash, facts, first) VALUES (?, ?, ?)"
-SELECT_ENVIRONMENTS = """
-SELECT min(w.id), e.hash, e.facts FROM worker AS w JOIN environment AS e ON w.environment = e.hash
-GROUP BY e.hash ORDER BY min(w.id)
+SELECT_ENVIRONMENTS = "SELECT hash, facts, first FROM environment ORDER BY first, hash"
+SELECT_ENVIRONMENT_OF = """
+SELECT e.hash, e.facts, e.first FROM worker AS w JOIN environment AS e ON w.environment = e.hash
+WHERE w.id = ?
 """
 
 INSERT_WORKER = """

@@ -95,21 +95,23 @@ class Store(Reader):
     ) -> int:
         """Enter this process as a worker and return the worker's id."""
         now = time.time()
-        sources = [] if source is None else [source]
-        if environment is not None:
-            sources += environment.sources
         with self._db.transaction():
-            self._db.change_many(
-                sql.INSERT_SOURCE, ((s.hash, s.name, s.text, now) for s in sources)
-            )
+            if source is not None:
+                self._db.change(sql.INSERT_SOURCE, (source.hash, source.name, source.text, now))
             if environment is not None:
-                self._db.change(sql.INSERT_ENVIRONMENT, (environment.hash, environment.facts, now))
+                self._add_environment(environment, now)
             row = (who.host, who.machine, who.boot, who.namespace, who.pid, who.birth, version,
                    python, None if source is None else source.hash,
                    None if environment is None else environment.hash, now)  # fmt: skip
             (worker,) = self._db.one(sql.INSERT_WORKER, row) or (0,)
             self._db.change(sql.SEAL)
         return int(worker)
+
+    def add_environment(self, environment: Environment) -> None:
+        """Enter what workers are to run in."""
+        with self._db.transaction():
+            self._add_environment(environment, time.time())
+            self._db.change(sql.SEAL)
 
     def beat(self, worker: int) -> None:
         """Show that a worker lives, to those who cannot look at its process."""
@@ -238,6 +240,12 @@ class Store(Reader):
             for number in numbers:
                 if self._db.change(sql.KEEP_FAILURE, (number,)):
                     self._db.change(sql.RETRY, (number,))
+
+    def _add_environment(self, environment: Environment, now: float) -> None:
+        for each in environment.sources:
+            self._db.change(sql.INSERT_SOURCE, (each.hash, each.name, each.text, now))
+        if environment.facts is not None:
+            self._db.change(sql.INSERT_ENVIRONMENT, (environment.hash, environment.facts, now))
 
     def _tick_if_held(self, token: Token) -> int:
         """Take a tick, or raise LeaseLostError: the fence around every write of a worker."""

@@ -1,0 +1,210 @@
+"""What an objective runs in, so that its results can be explained, and had again elsewhere."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+from tinytune import loading
+from tinytune.history import Environment, Source
+from tinytune.objective import Objective
+
+MOST_FILES = 200  # local modules whose text is kept
+LONGEST_SOURCE = 256 * 1024  # bytes of one of them
+LONGEST_DIFF = 100_000  # characters
+GIT_SECONDS = 10.0
+VARIABLES = (  # no others are looked at: an environment is full of secrets
+    "CUDA_VISIBLE_DEVICES", "CUBLAS_WORKSPACE_CONFIG", "OMP_NUM_THREADS", "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS", "OPENBLAS_CORETYPE", "NPY_DISABLE_CPU_FEATURES", "PYTHONHASHSEED",
+)  # fmt: skip
+SECRET_FILES = (  # whatever is in them is not stored, neither as source nor in git's diff
+    "*.env", ".env*", "*secret*", "*credential*", "*password*", "*token*", "*.pem", "*.key",
+    "id_rsa*", "id_ed25519*", ".netrc", ".pypirc",
+)  # fmt: skip
+_NOT_LOCAL = {"site-packages", "dist-packages", "__pycache__", "node_modules"}
+
+
+def gather(objective: Objective, study: Path, *, with_git: bool = True) -> Environment:
+    """Return what is known of this process's environment; nothing of the objective is run."""
+    main = loading.source_path(objective)
+    files: dict[str, str] = {}
+    sources: list[Source] = []
+    imports = set(sys.modules)
+    if main is not None:
+        for path in _local_files(main):
+            source = _source(path)
+            files[path.relative_to(main.parent).as_posix()] = source.hash
+            if not _is_secret(path.name) and len(sources) < MOST_FILES:
+                sources.append(source)
+            imports |= _imports(source.text)
+    facts: dict[str, Any] = {
+        "python": platform.python_version(),
+        "implementation": platform.python_implementation(),
+        "platform": platform.platform(),
+        "cpu": _cpu(),
+        "cores": os.cpu_count(),
+        "packages": _packages(imports),
+        "variables": {name: os.environ[name] for name in VARIABLES if name in os.environ},
+        "argv": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "folder": os.path.relpath(Path.cwd(), study.absolute().parent),
+        "files": files,
+    }
+    if main is not None and with_git:
+        facts |= _git(main.parent)
+    text = json.dumps(facts, ensure_ascii=False, sort_keys=True)
+    text = text.encode("utf-8", "replace").decode()  # a path may hold what UTF-8 cannot
+    return Environment(hashlib.sha256(text.encode()).hexdigest(), text, tuple(sources))
+
+
+def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return in words what differs between two environments."""
+    found = [
+        f"{what} {before.get(what)} → {now.get(what)}"
+        for what in ("python", "platform", "cpu", "commit", "branch")
+        if before.get(what) != now.get(what)
+    ]
+    if before.get("diff") != now.get("diff"):
+        found.append("other uncommitted changes")
+    for kind in ("packages", "variables", "files"):
+        old, new = before.get(kind) or {}, now.get(kind) or {}
+        names = [name for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
+        found += [_change(kind, name, old.get(name), new.get(name)) for name in names]
+    return found
+
+
+def _change(kind: str, name: str, old: str | None, new: str | None) -> str:
+    if kind == "files":
+        verb = "new" if old is None else "gone" if new is None else "changed"
+        return f"{name} {verb}"
+    return f"{name} {old or 'not there'} → {new or 'not there'}"
+
+
+def _local_files(main: Path) -> Iterator[Path]:
+    """Yield the objective's file, and the files beside it that it imports, loaded or not yet."""
+    folder = main.parent
+    found = {main: None}
+    for module in list(sys.modules.values()):
+        place = getattr(module, "__file__", None)
+        if isinstance(place, str) and place.endswith(".py") and _is_local(Path(place), folder):
+            found[Path(place)] = None
+    waiting = list(found)
+    while waiting and len(found) <= MOST_FILES:
+        for name in sorted(_imports(_source(waiting.pop()).text, whole=True)):
+            for path in _files_of(name, folder):
+                if path not in found:
+                    found[path] = None
+                    waiting.append(path)
+    yield from sorted(found, key=lambda path: (path != main, path.as_posix()))
+
+
+def _is_local(path: Path, folder: Path) -> bool:
+    if not path.is_relative_to(folder):
+        return False
+    parts = path.relative_to(folder).parts
+    hidden = any(part.startswith(".") or part in _NOT_LOCAL for part in parts)
+    prefix = Path(sys.prefix)
+    return not hidden and not (prefix.is_relative_to(folder) and path.is_relative_to(prefix))
+
+
+def _files_of(name: str, folder: Path) -> Iterator[Path]:
+    """Yield the files of a module beside the objective, and of the packages that it is in."""
+    place = folder
+    for part in name.split("."):
+        place /= part
+        for path in (place.with_suffix(".py"), place / "__init__.py"):
+            if path.is_file() and _is_local(path, folder):
+                yield path
+
+
+def _imports(text: str, *, whole: bool = False) -> set[str]:
+    """Return the modules that a source imports anywhere; only their first parts unless whole."""
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError):
+        return set()
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+            names |= {f"{node.module}.{alias.name}" for alias in node.names} if whole else set()
+        elif isinstance(node, ast.ImportFrom) and whole:
+            names |= {alias.name for alias in node.names}
+    return names if whole else {name.partition(".")[0] for name in names}
+
+
+def _source(path: Path) -> Source:
+    content = path.read_bytes()
+    text = content[:LONGEST_SOURCE].decode("utf-8", "replace")
+    return Source(hashlib.sha256(text.encode()).hexdigest(), path.name, text)
+
+
+def _is_secret(name: str) -> bool:
+    return any(fnmatch(name.lower(), pattern) for pattern in SECRET_FILES)
+
+
+def _packages(imports: set[str]) -> dict[str, str]:
+    """Return the versions of the packages that hold these modules."""
+    from importlib import metadata
+
+    names = {name.partition(".")[0] for name in imports} - set(sys.stdlib_module_names)
+    found: dict[str, str] = {}
+    unknown = set()
+    for name in names:
+        if not name.startswith("_"):
+            try:
+                found[metadata.metadata(name)["Name"]] = metadata.version(name)
+            except metadata.PackageNotFoundError:
+                unknown.add(name)
+    holders = metadata.packages_distributions() if unknown else {}  # slow: reads every package
+    for name in unknown:
+        for holder in holders.get(name, ()):
+            found[holder] = metadata.version(holder)
+    return dict(sorted(found.items()))
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.machine()
+
+
+def _git(folder: Path) -> dict[str, str]:
+    """Return commit, branch and uncommitted changes of the repository that a folder is in."""
+    commit = _asked(folder, "rev-parse", "HEAD")
+    if commit is None:
+        return {}
+    excluded = [f":(exclude,icase,glob)**/{pattern}" for pattern in SECRET_FILES]
+    safely = ("--no-ext-diff", "--no-textconv", "--no-color")
+    text = _asked(folder, "diff", *safely, "HEAD", "--", ":/", *excluded) or ""
+    if len(text) > LONGEST_DIFF:
+        left_out = len(text) - LONGEST_DIFF
+        text = f"{text[:LONGEST_DIFF]}\n… {left_out} more characters were left out\n"
+    branch = _asked(folder, "rev-parse", "--abbrev-ref", "HEAD")
+    return {"commit": commit.strip(), "branch": (branch or "").strip(), "diff": text}
+
+
+def _asked(folder: Path, *arguments: str) -> str | None:
+    """Return what git says, None where it is not there or says no; it runs none of its hooks."""
+    try:
+        done = subprocess.run(  # noqa: S603 - no part of it comes from the study
+            ["git", "-c", "core.fsmonitor=false", *arguments],  # noqa: S607 - the user's own git
+            cwd=folder, capture_output=True, timeout=GIT_SECONDS, check=False,
+            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"},
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.decode("utf-8", "replace") if done.returncode == 0 else None
