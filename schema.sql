@@ -26,7 +26,7 @@ CREATE TABLE study (
     budget     INTEGER CHECK (budget >= 0),    -- number of trials; NULL: no limit
     objective  TEXT    NOT NULL,               -- {"function", "module", "beside_study", "from_cwd"}
     source     TEXT    REFERENCES source (hash),                -- the accepted text of the objective's file
-    copied     TEXT,                           -- {"name", "seal"} of the study that this one repeats, or NULL
+    copied     TEXT,                           -- {"name", "chain"} of the study that this one repeats, or NULL
     seal       TEXT                            -- digest of this row, of sources, environments and vouchers
 ) STRICT;
 

@@ -34,7 +34,7 @@ ROWS = [
     {"supervisor"},
     {"session"},
     {"output"},
-    {"decorator", "check", "verify"},
+    {"decorator", "check", "verify", "replicate", "extract", "contrast"},
     {"cli"},
     {"", "__main__"},
 ]

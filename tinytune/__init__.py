@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0.dev0"
 
 if TYPE_CHECKING:
-    from tinytune.context import Trial, report
+    from tinytune.context import Trial, report, seed_everything
+    from tinytune.context import current_seed as seed
     from tinytune.decorator import open_study as open  # noqa: A004 - read as tinytune.open
     from tinytune.decorator import trial
     from tinytune.distributions import Between, Choice, Float, Int, LogNormal, Normal
@@ -22,6 +23,8 @@ _HOMES = {
     "trial": ("decorator", "trial"),
     "open": ("decorator", "open_study"),
     "report": ("context", "report"),
+    "seed": ("context", "current_seed"),
+    "seed_everything": ("context", "seed_everything"),
     "Trial": ("context", "Trial"),
     "Study": ("study", "Study"),
     "TinytuneError": ("errors", "TinytuneError"),
@@ -33,7 +36,7 @@ _HOMES = {
 }
 
 __all__ = [
-    "trial", "report", "open",
+    "trial", "report", "seed", "seed_everything", "open",
     "Float", "Int", "Choice", "Normal", "LogNormal", "Between",
     "Trial", "Study", "Random", "Grid", "TinytuneError", "__version__",
 ]  # fmt: skip

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import operator
+import random
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -53,8 +55,30 @@ def report(step: int, **metrics: float) -> None:
 
     Outside of a study it does nothing, so that the objective can be called by itself.
     """
-    trial = _current.get() or (_running[0] if len(_running) == 1 else Trial())
-    trial.report(step, **metrics)
+    _current_trial().report(step, **metrics)
+
+
+def current_seed() -> int:
+    """Return the running trial's seed for the objective's own randomness; 0 outside of a study."""
+    return _current_trial().seed
+
+
+def seed_everything(seed: int | None = None) -> int:
+    """Seed Python's and numpy's global generators, and torch's where it is loaded.
+
+    `seed` defaults to the running trial's. Returns it, for generators of one's own.
+    """
+    chosen = current_seed() if seed is None else operator.index(seed)
+    random.seed(chosen)
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed(chosen % 2**32)
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(chosen)
+    return chosen
+
+
+def _current_trial() -> Trial:
+    return _current.get() or (_running[0] if len(_running) == 1 else Trial())
 
 
 @contextmanager

@@ -69,11 +69,14 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Return in words what differs between two environments."""
     found = [
         f"{what} {before.get(what)} → {now.get(what)}"
-        for what in ("python", "platform", "cpu", "commit", "branch")
+        for what in ("python", "platform", "cpu")
         if before.get(what) != now.get(what)
     ]
-    if before.get("diff") != now.get("diff"):
-        found.append("other uncommitted changes")
+    if "commit" in before and "commit" in now:  # else it ran with --no-git
+        if before["commit"] != now["commit"]:
+            found.append(f"commit {before['commit'][:12]} → {now['commit'][:12]}")
+        elif before.get("diff") != now.get("diff"):
+            found.append("other uncommitted changes")
     for kind in ("packages", "variables", "files"):
         old, new = before.get(kind) or {}, now.get(kind) or {}
         names = [name for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]

@@ -89,7 +89,7 @@ class StudyRecord:
     objective: ObjectiveReference
     source_hash: str | None = None
     created: float = 0.0  # Unix seconds
-    copied: dict[str, str] | None = None  # name and seal of the study that this one repeats
+    copied: dict[str, str] | None = None  # name and chain of the study that this one repeats
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Protocol
 
 from tinytune import draw, environment, files, loading, search, study, trust
+from tinytune.context import Trial
 from tinytune.errors import ObjectiveError, StudyMismatchError, UsageError
-from tinytune.history import Environment, Source, StudyRecord
+from tinytune.history import Environment, Outcome, Source, StudyRecord
 from tinytune.limits import NO_LIMITS, TrialLimits
 from tinytune.objective import Objective
 from tinytune.search import SearchOptions
+from tinytune.search.fold import Fold
 from tinytune.store.reader import Reader
 from tinytune.store.writer import Store
 from tinytune.supervisor import Ending, Order, Supervisor
@@ -104,7 +106,7 @@ def vouch(path: Path, objective: Objective, target: str | None) -> None:
         store.set_objective(reference, mark)
 
 
-def find_objective(path: Path) -> str:
+def find_objective(path: Path, command: str = "resume") -> str:
     """Return the target that the study names, if its user has named it before.
 
     ObjectiveError where it is not found, or where somebody else named it.
@@ -116,7 +118,7 @@ def find_objective(path: Path) -> str:
             return target
     raise ObjectiveError(
         f"{path} would run {target}, which you have not named for it before: look at both, "
-        f"then `tinytune resume {shlex.quote(str(path))} --objective {shlex.quote(target)}`"
+        f"then `tinytune {command} {shlex.quote(str(path))} --objective {shlex.quote(target)}`"
     )
 
 
@@ -167,6 +169,16 @@ def check_space(path: Path, objective: Objective) -> None:
             f"{objective.name} has changed: {'; '.join(different)}. "
             f"Undo that to continue {path}, or start another study"
         )
+
+
+def repeats_itself(path: Path, objective: Objective) -> tuple[Outcome, Outcome]:
+    """Run the first trial twice in this process, write nothing, and return both outcomes."""
+    with Reader(path) as reader:
+        record = reader.study()
+    params = Fold(record).suggest(0, ()) or {}
+    seed = draw.trial_seed(record.seed, 0)
+    first, second = (objective.run(Trial(0, params, seed), record.settings) for _ in range(2))
+    return first, second
 
 
 def run(path: Path, objective: Objective, target: str | None, how: Work, live: Live) -> Ending:

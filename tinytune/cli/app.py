@@ -101,6 +101,10 @@ def run(
     without_replacement: Annotated[
         bool, typer.Option("--without-replacement", help="random: never repeat a configuration.")
     ] = False,
+    check_determinism: Annotated[
+        bool,
+        typer.Option("--check-determinism", help="Run the first trial twice before, and compare."),
+    ] = False,
     no_defaults: Annotated[
         bool, typer.Option("--no-defaults", help="Do not begin with the defaults as trial 0.")
     ] = False,
@@ -138,6 +142,8 @@ def run(
     is_new = session.start(
         study, objective, target, wishes, has_timeout=how.timeout_seconds is not None
     )
+    if check_determinism:
+        work.check_determinism(study, objective)
     code = work.work(
         study, objective, target, how, is_new=is_new, accept_changes=accept_changes, quiet=quiet
     )
@@ -247,16 +253,39 @@ def trials(
 @app.command()
 def show(
     study: StudyFile,
-    number: Annotated[int, typer.Argument(metavar="NUMBER", help="The trial's number.")],
+    number: Annotated[
+        int | None, typer.Argument(metavar="[NUMBER]", help="The trial's number.")
+    ] = None,
+    code: Annotated[bool, typer.Option("--code", help="The objective's source.")] = False,
+    environment: Annotated[
+        bool, typer.Option("--environment", help="Python, packages, platform, git commit.")
+    ] = False,
+    diff: Annotated[
+        bool, typer.Option("--diff", help="Changes of the repository that were not committed.")
+    ] = False,
     form: DetailFormat = "table",
     debug: Debug = False,
 ) -> None:
-    """Show one trial: parameters, attempts, curves, error."""
+    """Show one trial: parameters, attempts, curves, error; or what a study or a trial ran in."""
     from tinytune.errors import UsageError
-    from tinytune.output import details, formats
+    from tinytune.output import details, formats, provenance
     from tinytune.store.reader import Reader
 
     formats.check_detail_format(form)
+    if code or environment or diff:
+        with Reader(study) as reader:
+            around = provenance.environment(reader, number)
+            shown = provenance.code(reader, around) if code else ""
+        if environment:
+            shown += provenance.environment_text(around, as_json=form == "json")
+        if diff:
+            shown += provenance.diff_text(around)
+        typer.echo(shown)
+        return
+    if number is None:
+        raise UsageError(
+            "name a trial's number, or say --code, --environment or --diff for the whole study"
+        )
     with Reader(study) as reader:
         record, trial = reader.study(), reader.trial(number)
         if trial is None:
@@ -296,5 +325,14 @@ def status(
         time.sleep(1)
 
 
-for further_command in (proof.verify, care.pack, care.retry, care.release, care.check):
+for further_command in (
+    proof.verify,
+    proof.replicate,
+    proof.extract,
+    proof.diff,
+    care.pack,
+    care.retry,
+    care.release,
+    care.check,
+):
     app.command()(further_command)

@@ -1,6 +1,9 @@
-"""Commands that prove a study, and repeat it: verify."""
+"""Commands that prove a study, repeat it, and compare it: verify, replicate, extract, diff."""
 
 from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -26,3 +29,109 @@ def verify(study: StudyFile, form: DetailFormat = "table", debug: Debug = False)
     else:
         typer.echo(proof.verification_text(found))
     raise typer.Exit(0 if found.is_good else 1)
+
+
+def replicate(
+    study: StudyFile,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="The new study. Default: NAME-replica.db."
+        ),
+    ] = None,
+    objective: Annotated[
+        str | None, typer.Option(metavar="TARGET", help="Your own copy of the objective.")
+    ] = None,
+    trust_code: Annotated[
+        bool, typer.Option("--trust-code", help="Run the code that the study holds.")
+    ] = False,
+    trials: Annotated[
+        str | None, typer.Option(metavar="NUMBERS", help="Only these: 3,17,40-60.")
+    ] = None,
+    top: Annotated[int | None, typer.Option(metavar="N", min=1, help="Only the N best.")] = None,
+    tolerance: Annotated[
+        float, typer.Option(min=0, help="Largest difference, relative above 1.")
+    ] = 1e-6,
+    workers: Annotated[
+        int, typer.Option("--workers", "-w", metavar="N", help="Worker processes.")
+    ] = 1,
+    form: DetailFormat = "table",
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print the comparison alone.")
+    ] = False,
+    debug: Debug = False,
+) -> None:
+    """Run a study's trials again from its file, into a new file, and compare the results.
+
+    Each trial gets the configuration and the seed that it had, in the order of their numbers.
+    Exit code 1 where a result differs by more than the tolerance. Given again, the command
+    continues where it stopped.
+    """
+    from tinytune import replicate as repeating
+    from tinytune import session
+    from tinytune.cli import work
+    from tinytune.output import formats, proof
+    from tinytune.store.reader import Reader
+
+    formats.check_detail_format(form)
+    path = study.with_name(f"{study.stem}-replica.db") if output is None else output
+    with (
+        Reader(study) as original,
+        work.objective_of(original, objective, trust_code=trust_code) as (loaded, target),
+    ):
+        session.check_space(study, loaded)
+        wanted = None if trials is None else repeating.numbers(trials)
+        chosen = repeating.chosen(original, wanted, top)
+        is_new = repeating.start(original, path, chosen)
+        if not trust_code:
+            session.vouch(path, loaded, target)
+        how = session.Work(workers, max_failures=len(chosen) + 1, debug=debug)
+        code = work.work(
+            path, loaded, target, how, is_new=is_new, accept_changes=False, quiet=quiet
+        )
+        with Reader(path) as repeated:
+            found = repeating.compare(original, repeated, tolerance)
+        goal = original.study().goals[0].name
+    verdict = repeating.verdict(found, len(chosen), tolerance)
+    if form == "json":
+        document = {"verdict": verdict, "trials": proof.comparison_json(found)}
+        typer.echo(formats.json_text(document))
+    else:
+        typer.echo(f"{proof.comparison_text(found, goal)}\n{verdict}")
+    raise typer.Exit(code or int(any(not each.within for each in found)))
+
+
+def extract(
+    study: StudyFile,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new or empty folder.")],
+    debug: Debug = False,
+) -> None:
+    """Write the objective's stored sources, its requirements and a README into a folder."""
+    from tinytune import extract as extracting
+    from tinytune.store.reader import Reader
+
+    with Reader(study) as reader:
+        written = extracting.write(reader, folder)
+    typer.echo("\n".join(map(str, written)))
+    typer.echo(f"next: read {folder / 'README.md'}, and the code before you run it", err=True)
+
+
+def diff(
+    first: Annotated[Path, typer.Argument(metavar="A.db", help="A study.")],
+    second: Annotated[Path, typer.Argument(metavar="B.db", help="Another one.")],
+    form: DetailFormat = "table",
+    debug: Debug = False,
+) -> None:
+    """Show what differs between two studies; exit code 1 if anything does."""
+    from tinytune.contrast import contrast
+    from tinytune.output import formats, proof
+    from tinytune.store.reader import Reader
+
+    formats.check_detail_format(form)
+    with Reader(first) as one, Reader(second) as other:
+        found = contrast(one, other)
+    if form == "json":
+        typer.echo(formats.json_text(vars(found)))
+    else:
+        typer.echo(proof.contrast_text(found))
+    raise typer.Exit(0 if found.is_empty else 1)

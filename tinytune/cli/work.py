@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import typer
 
-from tinytune import search, session, study
+from tinytune import extract, loading, search, session, study
+from tinytune.errors import UsageError
 from tinytune.history import StudyRecord
 from tinytune.limits import TrialLimits
 from tinytune.objective import Objective
@@ -14,6 +18,7 @@ from tinytune.output.details import best_text, curve_text
 from tinytune.output.formats import clean
 from tinytune.output.progress import Live, bytes_of, duration, seconds_of
 from tinytune.session import Work
+from tinytune.store.reader import Reader
 from tinytune.supervisor import Ending
 from tinytune.worker import StopReason
 
@@ -65,6 +70,21 @@ def work(
         typer.echo(session.failure_text(path, limits.max_failures), err=True)
         return 1
     return 0 if ending.signal is None else 128 + ending.signal
+
+
+def check_determinism(path: Path, objective: Objective) -> None:
+    """Run the first trial twice, and say whether the objective repeats itself."""
+    first, second = session.repeats_itself(path, objective)
+    if first.state == "failed":
+        text = f"cannot tell whether the objective repeats itself: it failed ({first.error})"
+    elif (first.state, first.values) == (second.state, second.values):
+        text = f"the objective repeats itself: {first.value!r} twice for the first trial"
+    else:
+        text = (
+            f"the objective does not repeat itself: {first.value!r}, then {second.value!r} for the "
+            "same trial and seed; call tinytune.seed_everything() at its start"
+        )
+    typer.echo(text, err=True)
 
 
 def _warn_of_changes(path: Path, objective: Objective, *, accept: bool) -> None:
@@ -121,3 +141,26 @@ def _summary(path: Path, ending: Ending, seconds: float) -> str:
     else:
         lines.append(f"next: tinytune resume {path}")
     return "\n".join(lines)
+
+
+@contextmanager
+def objective_of(
+    reader: Reader, named: str | None, *, trust_code: bool
+) -> Iterator[tuple[Objective, str]]:
+    """Load a study's objective: the user's own, or after saying what it is, the stored one."""
+    if not trust_code:
+        target = session.find_objective(reader.path, "replicate") if named is None else named
+        yield loading.load(target), target
+        return
+    if named is not None:
+        raise UsageError("give --objective or --trust-code, not both")
+    files = extract.sources(reader)
+    target = extract.target(reader.study(), files)
+    typer.echo(f"running the code that {reader.path} holds:", err=True)
+    for name, source in files.items():
+        lines = len(source.text.splitlines())
+        typer.echo(f"  {clean(name)}: {lines} lines, SHA-256 {source.hash}", err=True)
+    with tempfile.TemporaryDirectory(prefix="tinytune-") as folder:
+        extract.write_texts({name: source.text for name, source in files.items()}, Path(folder))
+        place = f"{folder}/{target}"
+        yield loading.load(place), place

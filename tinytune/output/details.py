@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
-from tinytune import draw, process
+from tinytune import environment, process
 from tinytune.history import STATES, AttemptRecord, Goal, RunningTrial, StudyRecord, TrialRecord
 from tinytune.output.formats import clean, facts, finite, iso_time, number_text, table, trial_json
 from tinytune.output.progress import best_so_far, duration, sparkline
@@ -30,7 +31,7 @@ def trial_details(
         ("finished", iso_time(trial.finished)),
         ("took", None if trial.seconds is None else duration(trial.seconds)),
         ("attempt", f"{trial.attempt}" + (f" ({trial.deaths} died)" if trial.deaths else "")),
-        ("seed", draw.trial_seed(study.seed, trial.number)),
+        ("seed", trial.seed),
         ("error", trial.error),
     ]
     parts = [
@@ -98,6 +99,9 @@ def status_json(reader: Reader, study: StudyRecord) -> dict[str, Any]:
         "settings": study.settings,
         "budget": progress.budget,
         "counts": progress.counts,
+        "changes": [
+            {"since": since, "changes": changed} for since, changed in environment_changes(reader)
+        ],
         "best": None if progress.best is None else trial_json(progress.best, study),
         "running": [
             {
@@ -133,6 +137,10 @@ def status_text(reader: Reader, study: StudyRecord) -> str:
         known.append(("best", best_text(progress.best, goal)))
         known.append(("best so far", curve_text(reader, goal)))
     text = facts(known)
+    changes = environment_changes(reader)
+    if changes:
+        lines = [f"  since {since}: {clean(changed)}" for since, changed in changes]
+        text += "\n\nnot as before\n" + "\n".join(lines)
     running = reader.running()
     if running:
         rows = [_running_row(trial) for trial in running]
@@ -140,6 +148,17 @@ def status_text(reader: Reader, study: StudyRecord) -> str:
     if any(process.is_dead(trial.process) for trial in running):
         text += f"\n\nnext: tinytune resume {reader.path} runs again what dead workers held"
     return text
+
+
+def environment_changes(reader: Reader) -> list[tuple[str | None, str]]:
+    """Return when workers began to run in something else, and what was not as before."""
+    known = reader.environments()
+    found = []
+    for before, now in pairwise(known):
+        changed = environment.changes(before.known, now.known)
+        if changed:
+            found.append((iso_time(now.first), "; ".join(changed)))
+    return found
 
 
 def _running_row(trial: RunningTrial) -> tuple[object, ...]:

@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from tinytune import draw
 from tinytune.errors import UsageError
 from tinytune.history import StudyRecord, TrialRecord
 
@@ -55,7 +54,7 @@ def trial_json(
         "values": trial.values,
         "metrics": {name: finite(value) for name, value in (metrics or {}).items()},
         "attempt": trial.attempt,
-        "seed": draw.trial_seed(study.seed, trial.number),
+        "seed": trial.seed,
         "started": iso_time(trial.started),
         "finished": iso_time(trial.finished),
         "seconds": trial.seconds,

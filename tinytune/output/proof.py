@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from tinytune.output.formats import table
+from tinytune.contrast import Contrast
+from tinytune.output.formats import clean, table
+from tinytune.replicate import Comparison
 from tinytune.verify import Verdict, Verification
 
 MOST_ROWS = 20  # of a table of differences
@@ -47,6 +50,41 @@ def verification_text(found: Verification) -> str:
     parts.append(f"{found.count('exact')} of {total} suggestions recomputed exactly")
     parts.append("all digests hold" if not found.problems else "the file is not as it was written")
     return "\n".join(parts)
+
+
+def comparison_text(found: Sequence[Comparison], goal: str) -> str:
+    """Return trials beside their repetitions, those that differ first."""
+    rows = [
+        (each.number, each.recorded, each.new,
+         each.note if each.difference is None else f"{each.difference:.2g}",
+         "yes" if each.within else "no")
+        for each in sorted(found, key=lambda each: each.within)
+    ]  # fmt: skip
+    header = ("trial", f"recorded {goal}", "new", "difference", "within")
+    text = table(header, rows[:MOST_ROWS])
+    more = f"\n… {len(rows) - MOST_ROWS} more" if len(rows) > MOST_ROWS else ""
+    return text + more
+
+
+def comparison_json(found: Sequence[Comparison]) -> list[dict[str, Any]]:
+    """Return the same for scripts."""
+    return [{**vars(each), "difference": each.difference} for each in found]
+
+
+def contrast_text(found: Contrast) -> str:
+    """Return what differs between two studies."""
+    if found.is_empty:
+        return "nothing differs"
+    parts = {
+        "study": "\n".join(found.study),
+        "code": found.code,
+        "environment": "\n".join(found.environment),
+        "trials": "\n".join(found.trials),
+    }
+    lines = []
+    for name, text in parts.items():
+        lines += [name, *(f"  {clean(line)}" for line in (text or "the same").splitlines())]
+    return "\n".join(lines)
 
 
 def _rows(verdict: Verdict) -> list[list[object]]:

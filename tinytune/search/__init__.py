@@ -11,6 +11,7 @@ import dataclasses
 import importlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from importlib.metadata import entry_points
 from typing import ClassVar, Protocol
 
 from tinytune.errors import UsageError
@@ -49,6 +50,7 @@ class SearchOptions(Protocol):
 
 
 _CLASSES = {"random": "Random", "grid": "Grid"}  # module -> its options, loaded when asked for
+ENTRY_POINTS = "tinytune.search"  # the group under which installed packages name their searches
 _registered: dict[str, type[SearchOptions]] = {}
 
 
@@ -58,8 +60,9 @@ def register(options: type[SearchOptions]) -> None:
 
 
 def names() -> tuple[str, ...]:
-    """Return the names of all searches."""
-    return (*_CLASSES, *_registered)
+    """Return the names of all searches: tinytune's, installed packages' and registered ones."""
+    installed = (entry.name for entry in entry_points(group=ENTRY_POINTS))
+    return tuple(dict.fromkeys((*_CLASSES, *installed, *_registered)))
 
 
 def options_class(name: str) -> type[SearchOptions]:
@@ -67,6 +70,9 @@ def options_class(name: str) -> type[SearchOptions]:
     if name in _registered:
         return _registered[name]
     module_name = name.replace("-", "_")
+    for entry in entry_points(group=ENTRY_POINTS, name=name) if module_name not in _CLASSES else ():
+        register(entry.load())
+        return _registered[name]
     if module_name not in _CLASSES:
         raise UsageError(f"there is no search {name!r}: use one of {', '.join(names())}")
     module = importlib.import_module(f"tinytune.search.{module_name}")

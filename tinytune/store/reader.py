@@ -178,8 +178,7 @@ class Reader:
             if link != digest(previous, tick, digest(*row[2:9]), reported, *row[9:]):
                 broken.append(int(number))
             previous = link  # so that one difference does not make all that follow differ
-        (_, last) = self._db.one(sql.SELECT_CHAIN) or (0, START)
-        if last != previous:
+        if self.chain() != previous:
             broken.append(-1)
         miscounted = self._db.all(sql.SELECT_MISCOUNTED)  # deaths are in no link
         return broken + [number for (number,) in miscounted if number not in broken]
@@ -220,6 +219,11 @@ class Reader:
         """Return the last tick that was taken."""
         (tick,) = self._db.one(sql.SELECT_TICK) or (0,)
         return int(tick)
+
+    def chain(self) -> str:
+        """Return the last link of the chain: two files with the same one have the same trials."""
+        (_, chain) = self._db.one(sql.SELECT_CHAIN) or (0, START)
+        return str(chain)
 
     def next_number(self) -> int:
         """Return the number that the next new trial will have."""
