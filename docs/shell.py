@@ -18,8 +18,11 @@ FOLDER = Path(tempfile.mkdtemp(prefix="tinytune-docs-"))
 (FOLDER / "examples").symlink_to(ROOT / "examples")
 
 
-def show(command: str) -> None:
-    """Print a command, as typed in one folder that all commands share, and what it prints."""
+def show(command: str, code: int = 0) -> None:
+    """Print a command, as typed in one folder that all commands share, and what it prints.
+
+    `code` is the exit code that it must have.
+    """
     words = shlex.split(command)
     if words[0] == "tinytune":
         words[:1] = [sys.executable, "-m", "tinytune"]
@@ -32,8 +35,10 @@ def show(command: str) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        check=True,
+        check=False,
     )
+    if done.returncode != code:
+        raise SystemExit(f"{command} ended with {done.returncode}: {done.stdout}")
     text = re.sub(r"after [\d.]+ s", "after … s", done.stdout)
     print(f"```console\n$ {command}\n{_without_seconds(text).strip(chr(10))}\n```")
 

@@ -56,7 +56,12 @@ def _trials(first: list[TrialRecord], second: list[TrialRecord]) -> list[str]:
     found = []
     if len(first) != len(second):
         found.append(f"{len(first)} trials there and {len(second)} here")
-    pairs = list(zip(first, second, strict=False))
+    by_number = {trial.number: trial for trial in first}
+    pairs = [
+        (by_number[number], trial)
+        for trial in second
+        if (number := trial.number if trial.copied is None else trial.copied) in by_number
+    ]
     other = [a.number for a, b in pairs if a.params != b.params]
     if other:
         found.append(f"{_listed(other)} other parameters")

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import platform
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -38,7 +39,7 @@ def gather(objective: Objective, study: Path, *, with_git: bool = True) -> Envir
     main = loading.source_path(objective)
     files: dict[str, str] = {}
     sources: list[Source] = []
-    imports = set(sys.modules)
+    imports = {"numpy", *sys.modules}  # numpy is loaded later, by the searches that need it
     if main is not None:
         for path in _local_files(main):
             source = _source(path)
@@ -52,9 +53,10 @@ def gather(objective: Objective, study: Path, *, with_git: bool = True) -> Envir
         "platform": platform.platform(),
         "cpu": _cpu(),
         "cores": os.cpu_count(),
+        "sqlite": sqlite3.sqlite_version,
         "packages": _packages(imports),
         "variables": {name: os.environ[name] for name in VARIABLES if name in os.environ},
-        "argv": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "argv": [_command(), *sys.argv[1:]],
         "folder": os.path.relpath(Path.cwd(), study.absolute().parent),
         "files": files,
     }
@@ -69,7 +71,7 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Return in words what differs between two environments."""
     found = [
         f"{what} {before.get(what)} → {now.get(what)}"
-        for what in ("python", "platform", "cpu")
+        for what in ("python", "platform", "cpu", "sqlite")
         if before.get(what) != now.get(what)
     ]
     if "commit" in before and "commit" in now:  # else it ran with --no-git
@@ -174,6 +176,11 @@ def _packages(imports: set[str]) -> dict[str, str]:
         for holder in holders.get(name, ()):
             found[holder] = metadata.version(holder)
     return dict(sorted(found.items()))
+
+
+def _command() -> str:
+    name = Path(sys.argv[0]).name
+    return "tinytune" if name == "__main__.py" else name
 
 
 def _cpu() -> str:

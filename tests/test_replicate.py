@@ -1,0 +1,199 @@
+"""A study is run again from its file, and compared; its code is extracted; two studies differ."""
+
+import json
+import shutil
+import signal
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from tests.shell import ROOT, start, tinytune
+from tinytune import extract, replicate
+from tinytune.errors import TinytuneError, UsageError
+from tinytune.store.reader import Reader
+
+TOY = ROOT / "tests" / "toys" / "seeded.py"
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(TOY, tmp_path / "seeded.py")
+    shutil.copy(TOY.with_name("lazily.py"), tmp_path / "lazily.py")
+    done = tinytune("run", "seeded.py", "--trials", 8, "--workers", 2, "--quiet")
+    assert done.returncode == 0, done.stderr
+    return tmp_path / "study.db"
+
+
+def trials_of(path):
+    with Reader(path) as reader:
+        return reader.trials()
+
+
+def test_a_repetition_gives_the_same_values(study):
+    done = tinytune("replicate", study, "--quiet", "--workers", 2)
+    assert done.returncode == 0, done.stderr
+    assert "8 of 8 within 1e-06" in done.stdout
+    again = trials_of(study.with_name("study-replica.db"))
+    before = trials_of(study)
+    assert [(t.params, t.seed, t.value) for t in again] == [
+        (t.params, t.seed, t.value) for t in before
+    ]
+    assert tinytune("verify", study.with_name("study-replica.db")).returncode == 0
+
+
+def test_a_search_that_learns_is_repeated_too(tmp_path):
+    objective = ROOT / "tests" / "faults" / "objective.py"
+    record = tmp_path / "record"
+    path = tmp_path / "study.db"
+    done = tinytune("run", objective, "--study", path, "--search", "learner", "--trials", 12,
+                    "--workers", 3, "--quiet", "--set", f"record={record}")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    done = tinytune("replicate", path, "--quiet", "--workers", 2, "--objective", objective)
+    assert done.returncode == 0, done.stderr
+    assert "12 of 12 within" in done.stdout
+    assert {t.origin for t in trials_of(tmp_path / "study-replica.db")} == {"copy"}
+
+
+def test_a_killed_repetition_goes_on(study):
+    with closing(sqlite3.connect(study)) as connection, connection:
+        connection.execute("UPDATE study SET settings = json_set(settings, '$.wait', 0.3)")
+    command = ("replicate", study, "-o", study.with_name("new.db"), "--quiet")
+    running = start(*command)
+    while not study.with_name("new.db").exists() or not any(
+        t.told for t in trials_of(study.with_name("new.db"))
+    ):
+        assert running.poll() is None
+    running.send_signal(signal.SIGKILL)
+    running.communicate()
+    done = tinytune(*command)
+    assert done.returncode == 0, done.stderr
+    assert "8 of 8 within" in done.stdout
+
+
+def test_what_is_not_seeded_is_told(study):
+    path = study.with_name("loose.db")
+    tinytune("run", "seeded.py", "--study", path, "--trials", 3, "--set", "seeded=false", "--quiet")
+    done = tinytune("replicate", path, "--quiet")
+    assert done.returncode == 1
+    assert "0 of 3 within 1e-06" in done.stdout
+    assert "its objective may not be seeded" in done.stdout
+    loose = tinytune("replicate", path, "--quiet", "--tolerance", 2)
+    assert loose.returncode == 0  # the same repetition, measured otherwise
+
+
+def test_only_some_trials_are_repeated(study):
+    done = tinytune("replicate", study, "--trials", "1,5-6", "--quiet", "--format", "json")
+    found = json.loads(done.stdout)
+    assert [each["number"] for each in found["trials"]] == [1, 5, 6]
+    assert all(each["within"] for each in found["trials"])
+    refused = tinytune("replicate", study, "--top", 2, "--quiet")
+    assert refused.returncode == 1
+    assert "holds something else than the repetition of these trials" in refused.stderr
+    best = tinytune("replicate", study, "--top", 2, "-o", study.with_name("b.db"), "--quiet")
+    assert "2 of 2 within" in best.stdout
+
+
+def test_the_stored_code_runs_only_after_it_was_named(study, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    shutil.copy(study, elsewhere / "study.db")
+    for name in ("seeded.py", "lazily.py"):
+        (tmp_path / name).unlink()
+    refused = tinytune("replicate", elsewhere / "study.db", "--quiet")
+    assert refused.returncode == 1
+    assert "--objective" in refused.stderr
+    assert not (elsewhere / "study-replica.db").exists()
+    done = tinytune("replicate", elsewhere / "study.db", "--trust-code", "--quiet")
+    assert done.returncode == 0, done.stderr
+    assert "running the code that" in done.stderr
+    assert "seeded.py: " in done.stderr
+    assert "lazily.py: " in done.stderr  # it was imported within the function
+    assert "8 of 8 within" in done.stdout
+
+
+def test_another_objective_is_refused(study, tmp_path):
+    other = tmp_path / "other.py"
+    other.write_text((tmp_path / "seeded.py").read_text().replace("Float(-1.0", "Float(-2.0"))
+    done = tinytune("replicate", study, "--objective", other, "--quiet")
+    assert done.returncode == 1
+    assert "parameter 'x'" in done.stderr
+
+
+def test_numbers_are_read():
+    assert replicate.numbers("3,17,40-43") == [3, 17, 40, 41, 42, 43]
+    assert replicate.numbers(" 1 , 1") == [1]
+    for bad in ("", "a", "3-", "5-3", "-1", "1,,2"):
+        with pytest.raises(UsageError):
+            replicate.numbers(bad)
+
+
+def test_there_must_be_something_to_repeat(study):
+    with Reader(study) as reader:
+        with pytest.raises(UsageError, match="no trial 99 that has ended"):
+            replicate.chosen(reader, [99], None)
+        with pytest.raises(UsageError, match="not both"):
+            replicate.chosen(reader, [1], 2)
+    with closing(sqlite3.connect(study)) as connection, connection:
+        for table in ("metric", "attempt", "trial"):
+            connection.execute(f"DELETE FROM {table}")
+    with Reader(study) as reader, pytest.raises(TinytuneError, match="nothing to repeat"):
+        replicate.chosen(reader, None, None)
+
+
+# What is extracted.
+
+
+def test_sources_requirements_and_commands_are_extracted(study, tmp_path):
+    folder = tmp_path / "code"
+    done = tinytune("extract", study, folder)
+    assert done.returncode == 0, done.stderr
+    assert (folder / "seeded.py").read_text() == TOY.read_text()
+    assert (folder / "lazily.py").exists()
+    assert "seeded.py:train" in (folder / "README.md").read_text()
+    assert "typer==" in (folder / "requirements.txt").read_text()
+    assert (
+        tinytune("replicate", study, "--quiet", "--objective", folder / "seeded.py").returncode == 0
+    )
+    assert "not an empty folder" in tinytune("extract", study, folder).stderr
+
+
+@pytest.mark.parametrize("name", ["../evil.py", "/tmp/evil.py", "a/../../evil.py", "evil.sh", ""])
+def test_a_path_that_leads_out_of_the_folder_is_left_out(study, tmp_path, name):
+    with closing(sqlite3.connect(study)) as connection, connection:
+        (facts,) = connection.execute("SELECT facts FROM environment").fetchone()
+        known = json.loads(facts)
+        digest = known["files"].pop("lazily.py")
+        known["files"][name] = digest
+        connection.execute("UPDATE environment SET facts = ?", (json.dumps(known),))
+    with Reader(study) as reader:
+        written = extract.write(reader, tmp_path / "inside" / "code")
+    assert {path.name for path in written} >= {"seeded.py", "README.md"}
+    assert not list(tmp_path.rglob("evil*"))
+
+
+# What differs.
+
+
+def test_a_study_differs_from_another(study):
+    other = study.with_name("other.db")
+    tinytune("run", "seeded.py", "--study", other, "--trials", 6, "--seed", 5, "--quiet")
+    done = tinytune("diff", study, other)
+    assert done.returncode == 1
+    assert "seed is 0 there and 5 here" in done.stdout
+    assert "8 trials there and 6 here" in done.stdout
+    assert "5 trials (1, 2, 3, 4, 5) have other parameters" in done.stdout
+    same = tinytune("diff", study, study)
+    assert (same.returncode, same.stdout) == (0, "nothing differs\n")
+    as_json = json.loads(tinytune("diff", study, other, "--format", "json").stdout)
+    assert as_json["study"] == ["seed is 0 there and 5 here"]
+
+
+def test_a_study_differs_from_its_unseeded_repetition_in_results_alone(study):
+    path = study.with_name("loose.db")
+    tinytune("run", "seeded.py", "--study", path, "--trials", 3, "--set", "seeded=false", "--quiet")
+    tinytune("replicate", path, "--quiet")
+    done = tinytune("diff", path, study.with_name("loose-replica.db"))
+    assert "3 trials (0, 1, 2) have other results, at most" in done.stdout
+    assert "other parameters" not in done.stdout

@@ -1,0 +1,2 @@
+def helper(x: float) -> float:
+    return x * x
