@@ -121,6 +121,7 @@ CREATE TABLE trial (
 -- The rows that are looked for often are few; each of these indexes holds only those.
 CREATE INDEX trial_waiting ON trial (number) WHERE state = 'waiting';
 CREATE INDEX trial_running ON trial (worker) WHERE state = 'running';
+CREATE INDEX trial_manual ON trial (number) WHERE origin = 'manual';
 CREATE INDEX trial_value ON trial (value) WHERE state = 'complete';
 CREATE UNIQUE INDEX trial_told ON trial (told) WHERE told IS NOT NULL;
 

@@ -46,6 +46,8 @@ class Watch:
         ]
 
     def _is_dead(self, worker: int, beat: int, who: Identity) -> bool:
+        if who == process.BY_HAND:  # `tinytune tell` or `release` will come
+            return False
         gone = process.is_dead(who)
         if gone is not None:
             return gone

@@ -27,6 +27,10 @@ class Identity:
     birth: str  # the process's start time as its system tells it
 
 
+BY_HAND = Identity("", "by hand", "", "", 0, "")
+"""Who holds trials that were asked for by hand, between one command and the next."""
+
+
 def current() -> Identity:
     """Return this process."""
     pid = os.getpid()

@@ -38,7 +38,12 @@ class Study:
     """
 
     def __init__(
-        self, path: str | Path, source: Source | None = None, environment: Environment | None = None
+        self,
+        path: str | Path,
+        source: Source | None = None,
+        environment: Environment | None = None,
+        *,
+        by_hand: bool = False,
     ) -> None:
         self.path = Path(path)
         self._file = self.path.absolute()  # the objective may change the working directory
@@ -49,6 +54,7 @@ class Study:
             self._reader.close()
             raise
         self._source, self._environment = source, environment
+        self._by_hand = by_hand  # what is asked for is held after this process has ended
         self._store: Store | None = None
         self._heart: lease.Heart | None = None
         self._closed = False
@@ -143,6 +149,35 @@ class Study:
         self._writer.tell(token, result, time.monotonic() - started)
         return result
 
+    def add(self, params: Mapping[str, object], value: object = None) -> int:
+        """Queue a configuration, or with a value record one that was run elsewhere.
+
+        Returns the trial's number. SpaceError names the parameter that is wrong; UsageError where
+        the value is no result.
+        """
+        configuration = self.space.checked(params)
+        label, seed = self.record.search.label, self.record.seed
+        if value is None:
+            return self._writer.add(configuration, label, seed)
+        result = outcome(value, self.record.goals)
+        if result.state != "complete":
+            raise UsageError(f"the value cannot be recorded: {result.error}")
+        return self._writer.record(self._worker, configuration, result, label, seed)
+
+    def take_up(self, number: int) -> Trial:
+        """Return a trial that was asked for by hand before; UsageError if there is none."""
+        for running in self._writer.running():
+            if running.token.number == number and running.process == process.BY_HAND:
+                age_seconds = max(0.0, time.time() - running.started)
+                self._held[number] = (running.token, time.monotonic() - age_seconds)
+                found = self._reader.trial(number)
+                if found is not None:
+                    return Trial(number, found.params, found.seed)
+        raise UsageError(
+            f"trial {number} of {self.path} was not asked for by hand, or has ended: "
+            f"see `tinytune status {self.path}`"
+        )
+
     def give_back(self, trial: Trial) -> None:
         """Return an unfinished trial: it runs again later, and nothing counts against it."""
         token, _ = self._held.pop(trial.number)
@@ -161,7 +196,8 @@ class Study:
         if self._store is not None:
             if self._heart is not None:
                 self._heart.stop()
-            self._store.leave(self._worker)
+            if not self._by_hand:
+                self._store.leave(self._worker)
         self._reader.close()  # the store, if there is one
 
     @property
@@ -171,6 +207,9 @@ class Study:
             self._store = Store(self.path)
             self._reader.close()
             self._reader = self._store
+            if self._by_hand:
+                self._worker = self._store.hand(__version__, platform.python_version())
+                return self._store
             self._worker = self._store.join(
                 process.current(), __version__, platform.python_version(), self._source,
                 self._environment,
@@ -199,9 +238,9 @@ class Study:
         if dead:
             self._writer.bury(dead, "vanished")
 
-    def _independent_suggestion(self, number: int) -> tuple[Params, str] | None:
-        params = self._working_fold().suggest(number, ())
-        return None if params is None else (params, self._working_fold().origin(number, params))
+    def _independent_suggestion(self, rank: int) -> tuple[Params, str] | None:
+        params = self._working_fold().suggest(rank, ())
+        return None if params is None else (params, self._working_fold().origin(rank, params))
 
     def _suggestion(self, number: int, asked: int) -> tuple[Params, str]:
         """Return a learning search's suggestion: a function of what had a tick below `asked`."""

@@ -6,6 +6,7 @@ recomputed on the recorded results, not on recomputed ones.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -85,16 +86,18 @@ def _verdicts(reader: Reader, record: StudyRecord, trials: list[TrialRecord]) ->
             yield Verdict(trial.number, "not applicable", str(error))
         return
     past = _Past(reader, trials) if fold.learns else None
+    manual = sorted(trial.number for trial in trials if trial.origin == "manual")
     for trial in sorted(trials, key=lambda trial: trial.asked):
         reason = _why_not(trial, record)
         if reason:
             yield Verdict(trial.number, "not applicable", reason)
             continue
-        pending: list[Pending] = []
-        if past is not None:
+        if past is None:  # a suggestion depends on how many the search had made
+            place, pending = trial.number - bisect_left(manual, trial.number), []
+        else:
             fold.tell(past.results(before=trial.asked))
-            pending = past.pending
-        yield _compared(record.space, trial, fold.suggest(trial.number, pending), fold)
+            place, pending = trial.number, past.pending
+        yield _compared(record.space, trial, fold.suggest(place, pending), fold.origin, place)
 
 
 class _Past:
@@ -141,7 +144,13 @@ def _why_not(trial: TrialRecord, record: StudyRecord) -> str:
     return _NOT_RECOMPUTED.get(trial.origin, "")
 
 
-def _compared(space: Space, trial: TrialRecord, computed: Params | None, fold: Fold) -> Verdict:
+def _compared(
+    space: Space,
+    trial: TrialRecord,
+    computed: Params | None,
+    origin: Callable[[int, Params], str],
+    place: int,
+) -> Verdict:
     stored = trial.params or {}
     if computed is None:
         return Verdict(trial.number, "differs", "the search suggests nothing here")
@@ -153,7 +162,7 @@ def _compared(space: Space, trial: TrialRecord, computed: Params | None, fold: F
     differences = tuple(_difference(space, name, stored, computed) for name in different)
     if differences:
         return Verdict(trial.number, "differs", "", differences)
-    if trial.origin != fold.origin(trial.number, computed):
+    if trial.origin != origin(place, computed):
         return Verdict(trial.number, "differs", f"its origin is not {trial.origin!r}")
     return Verdict(trial.number, "exact")
 

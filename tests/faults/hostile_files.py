@@ -35,9 +35,9 @@ def full_study(path: Path) -> Path:
         study.give_back(study.ask())  # one that waits
     with edited(path) as connection:  # and one that runs, in a process that is gone
         connection.execute(
-            "INSERT INTO trial SELECT 21, 'running', origin, search, params, asked + 1, suggested,"
-            " NULL, 1, 0, worker, 1.0, NULL, NULL, NULL, NULL, NULL, NULL FROM trial"
-            " WHERE number = 20"
+            "INSERT INTO trial (number, state, origin, search, seed, params, asked, suggested,"
+            " attempt, worker, claimed, started) SELECT 21, 'running', origin, search, seed, params,"
+            " asked + 1, suggested, 1, worker, asked + 1, 1.0 FROM trial WHERE number = 20"
         )
     return path
 

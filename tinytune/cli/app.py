@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from tinytune import __version__
-from tinytune.cli import care, proof
+from tinytune.cli import care, hand, proof
 from tinytune.cli.care import Debug, DetailFormat, StudyFile
 from tinytune.output.formats import Format, ListFormat
 
@@ -330,6 +330,9 @@ for further_command in (
     proof.replicate,
     proof.extract,
     proof.diff,
+    hand.add,
+    hand.ask,
+    hand.tell,
     care.pack,
     care.retry,
     care.release,

@@ -14,6 +14,18 @@ def settings(texts: Iterable[str]) -> dict[str, object]:
     return {name: _value(text) for name, text in _pairs("--set", texts, "epochs=50")}
 
 
+def params(texts: Iterable[str]) -> dict[str, object]:
+    """Return `lr=0.1 momentum=0.9` as names and values: JSON where it is JSON, else text."""
+    return {name: _value(text) for name, text in _pairs("", texts, "lr=0.1")}
+
+
+def result(texts: Sequence[str]) -> object:
+    """Return `0.12` as a number, `error=0.12 size=5` as named numbers."""
+    if len(texts) == 1 and "=" not in texts[0]:
+        return _value(texts[0])
+    return {name: _value(text) for name, text in _pairs("", texts, "error=0.12")}
+
+
 def grid(texts: Iterable[str]) -> dict[str, int | Sequence[Value]]:
     """Return `--grid lr=5` as a number of points, `--grid momentum=0,0.5` as a list of them.
 
@@ -34,12 +46,13 @@ def _pairs(option: str, texts: Iterable[str], example: str) -> list[tuple[str, s
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name or not value:
-            raise UsageError(f"{option} {text!r} is no NAME=VALUE: write {option} {example}")
+            shown = f"{option} {text!r}".strip()
+            raise UsageError(f"{shown} is no NAME=VALUE: write {option} {example}")
         pairs.append((name.strip(), value))
     names = [name for name, _ in pairs]
     for name in names:
         if names.count(name) > 1:
-            raise UsageError(f"{option} {name}=… is given twice: give it once")
+            raise UsageError(f"{option} {name}=… is given twice: give it once".strip())
     return pairs
 
 

@@ -164,6 +164,8 @@ def environment_changes(reader: Reader) -> list[tuple[str | None, str]]:
 def _running_row(trial: RunningTrial) -> tuple[object, ...]:
     dead = process.is_dead(trial.process)
     state = {True: "dead", False: "alive", None: "unknown, on another host"}[dead]
+    if trial.process == process.BY_HAND:
+        state = "asked for by hand"
     took = duration(max(0.0, time.time() - trial.started))
     return trial.token.number, took, trial.process.host, trial.pid, state
 

@@ -101,7 +101,7 @@ class Reader:
         """Return how far the study is."""
         counts: dict[State, int] = dict.fromkeys(STATES, 0)
         counts.update((s, n) for s, n in self._db.all(sql.COUNT_STATES) if s in counts)
-        _, budget, _, _ = self._db.one(sql.SELECT_NEXT) or sql.NOTHING
+        _, budget, *_ = self._db.one(sql.SELECT_NEXT) or sql.NOTHING
         best = self.best(goal, 1)
         return Progress(counts, budget, best[0] if best else None)
 

@@ -53,6 +53,7 @@ SELECT_WORKERS = """
 SELECT id, beat, host, machine, boot, namespace, pid, birth FROM worker
 WHERE id IN (SELECT worker FROM trial WHERE state = 'running')
 """
+SELECT_HAND = "SELECT id FROM worker WHERE machine = ? AND pid = 0 AND ended IS NULL"
 SELECT_OPEN_WORKERS = "SELECT id FROM worker WHERE pid = ? AND birth = ? AND ended IS NULL"
 _WORKER = "host, machine, boot, namespace, pid, birth, version, python, source, environment, joined"
 END_WORKER = f"""
@@ -117,7 +118,8 @@ SELECT_NEXT = """
 SELECT (SELECT tick FROM clock),
        (SELECT budget FROM study),
        (SELECT coalesce(max(number) + 1, 0) FROM trial),
-       (SELECT min(number) FROM trial WHERE state = 'waiting')
+       (SELECT min(number) FROM trial WHERE state = 'waiting'),
+       (SELECT count(*) FROM trial WHERE origin = 'manual')
 """
 NEXT_NUMBER = "SELECT coalesce(max(number) + 1, 0) FROM trial"
 INSERT_TRIAL = """
@@ -245,7 +247,7 @@ FROM metric AS m JOIN trial AS t ON m.trial = t.number AND m.attempt = t.attempt
 CREATE_BEST_VIEW = """
 CREATE VIEW best AS SELECT * FROM trials WHERE state = 'complete' ORDER BY value{direction}, number
 """
-NOTHING = (0, None, 0, None)  # in place of SELECT_NEXT's row
+NOTHING = (0, None, 0, None, 0)  # in place of SELECT_NEXT's row
 VIEW_COLUMNS = frozenset(
     ["number", "state", "origin", "value", "attempt", "seconds", "started", "finished", "error"]
 )

@@ -107,6 +107,11 @@ class Store(Reader):
             self._db.change(sql.SEAL)
         return int(worker)
 
+    def hand(self, version: str, python: str) -> int:
+        """Return the worker for trials that are asked for by hand; it is entered once."""
+        row = self._db.one(sql.SELECT_HAND, (process.BY_HAND.machine,))
+        return self.join(process.BY_HAND, version, python, None) if row is None else int(row[0])
+
     def add_environment(self, environment: Environment) -> None:
         """Enter what workers are to run in."""
         with self._db.transaction():
@@ -174,13 +179,13 @@ class Store(Reader):
     ) -> Claim | None:
         """Take the lowest waiting trial, or append the next; None where there is none to take.
 
-        `seed` is the study's. `suggest(number)` gives a new trial's params and origin, or None
-        past the last one; it runs while the file is locked. With suggest=None the trial is taken
-        without params.
+        `seed` is the study's. `suggest(rank)` gives a new trial's params and origin, or None
+        past the last one; it runs while the file is locked. The rank is the trial's number less
+        the trials that were given by hand. With suggest=None it is taken without params.
         """
         now = time.time()
         with self._db.transaction():
-            tick, budget, number, waiting = self._db.one(sql.SELECT_NEXT) or sql.NOTHING
+            tick, budget, number, waiting, manual = self._db.one(sql.SELECT_NEXT) or sql.NOTHING
             if waiting is not None:
                 row = self._db.one(sql.TAKE_WAITING, (worker, tick + 1, now, waiting)) or ()
                 token = Token(waiting, row[0], worker)
@@ -189,7 +194,7 @@ class Store(Reader):
             elif budget is not None and number >= budget:
                 return None
             else:
-                made = None if suggest is None else suggest(number)
+                made = None if suggest is None else suggest(number - manual)
                 if suggest is not None and made is None:
                     return None
                 params, origin = made or (None, "search")
@@ -203,6 +208,29 @@ class Store(Reader):
                 claim = Claim(Token(number, 1, worker), tick + 1, own, params)
             self._db.change(sql.SET_TICK, (tick + 1,))
         return claim
+
+    def add(self, params: Params, search: str, seed: int) -> int:
+        """Append a configuration that was given by hand, to wait for a worker; return its number.
+
+        It comes on top of the budget.
+        """
+        with self._db.transaction(durable=True):
+            number, tick = self._append()
+            own = draw.trial_seed(seed, number)
+            row = (number, "manual", search, own, None, _json(params), tick)
+            self._db.change(sql.INSERT_WAITING, row)
+        return number
+
+    def record(self, worker: int, params: Params, outcome: Outcome, search: str, seed: int) -> int:
+        """Append a trial that was run elsewhere, with its result; return its number."""
+        with self._db.transaction(durable=True):
+            number, tick = self._append()
+            own = draw.trial_seed(seed, number)
+            row = (number, "manual", search, own, _json(params), tick, tick, worker, time.time())
+            self._db.change(sql.INSERT_TRIAL, row)
+            self._tell(Token(number, 1, worker), outcome, None)
+        self._db.checkpoint()
+        return number
 
     def suggest(self, token: Token, params: Params, origin: str) -> None:
         """Write the configuration of a claimed trial; LeaseLostError if it was taken away."""
@@ -240,6 +268,15 @@ class Store(Reader):
             for number in numbers:
                 if self._db.change(sql.KEEP_FAILURE, (number,)):
                     self._db.change(sql.RETRY, (number,))
+
+    def _append(self) -> tuple[int, int]:
+        """Take the next number and a tick for a trial that comes on top of the budget."""
+        tick, budget, number, *_ = self._db.one(sql.SELECT_NEXT) or sql.NOTHING
+        if budget is not None:
+            self._db.change(sql.SET_BUDGET, (budget + 1,))
+            self._db.change(sql.SEAL)
+        self._db.change(sql.SET_TICK, (tick + 1,))
+        return int(number), int(tick) + 1
 
     def _add_environment(self, environment: Environment, now: float) -> None:
         for each in environment.sources:

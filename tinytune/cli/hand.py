@@ -1,0 +1,85 @@
+"""Commands that drive a study by hand, or from any other language: add, ask, tell."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from tinytune.cli.care import Debug, StudyFile
+
+Number = Annotated[int, typer.Argument(metavar="NUMBER", help="The trial's number.")]
+
+
+def add(
+    study: StudyFile,
+    params: Annotated[
+        list[str], typer.Argument(metavar="NAME=VALUE...", help="The configuration: lr=0.1 …")
+    ],
+    value: Annotated[
+        list[str] | None,
+        typer.Option(metavar="VALUE", help="Its result, or NAME=VALUE for each: it is not run."),
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Queue a configuration to be run next, or record one that was run elsewhere.
+
+    All searches learn from it. It comes on top of the study's budget.
+    """
+    from tinytune.cli import values
+    from tinytune.study import Study
+
+    with Study(study, by_hand=True) as opened:
+        result = None if not value else values.result(value)
+        number = opened.add(values.params(params), result)
+    what = f"waits: tinytune resume {study}" if result is None else "is recorded"
+    typer.echo(f"trial {number} {what}", err=True)
+
+
+def ask(study: StudyFile, debug: Debug = False) -> None:
+    """Take the next trial to run by hand, and print it as JSON: number, params, seed.
+
+    It is held until `tinytune tell`, or until `tinytune release` gives it back.
+    """
+    from tinytune.errors import TinytuneError
+    from tinytune.output import formats
+    from tinytune.study import Study
+
+    with Study(study, by_hand=True) as opened:
+        trial = opened.ask()
+    if trial is None:
+        raise TinytuneError(f"{study} has no trial left to run: see `tinytune status {study}`")
+    document = {"number": trial.number, "params": trial.params, "seed": trial.seed}
+    typer.echo(formats.json_text(document))
+
+
+def tell(
+    study: StudyFile,
+    number: Number,
+    value: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="VALUE...", help="Its result, or NAME=VALUE for each."),
+    ] = None,
+    failed: Annotated[
+        str | None, typer.Option(metavar="REASON", help="It has failed, and why.")
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Tell the result of a trial that `tinytune ask` gave."""
+    from tinytune.cli import values
+    from tinytune.errors import UsageError
+    from tinytune.history import Outcome
+    from tinytune.output.formats import number_text
+    from tinytune.study import Study
+
+    if bool(value) == (failed is not None):
+        raise UsageError("give the result, or --failed REASON")
+    with Study(study, by_hand=True) as opened:
+        trial = opened.take_up(number)
+        told = opened.tell(
+            trial, values.result(value) if value else Outcome("failed", error=failed)
+        )
+    if told.state == "failed":
+        typer.echo(f"trial {number} has failed: {told.error}", err=True)
+    else:
+        typer.echo(f"trial {number}: {number_text(told.value)}", err=True)
