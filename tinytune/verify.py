@@ -190,8 +190,8 @@ def _problems(
             yield "the end of the chain is missing, or the clock was changed"
         else:
             yield f"trial {number}, its metrics or an attempt at it were changed afterwards"
-    ticks = reader.missing_ticks()
-    if ticks:
-        yield f"what was written at tick {ticks[0]} is gone or was moved ({len(ticks)} such ticks)"
+    tick, count = reader.odd_ticks()
+    if count:
+        yield f"what was written at tick {tick} is gone or was moved ({count} such ticks)"
     for what in reader.broken_seals():
         yield f"{what} was changed afterwards"

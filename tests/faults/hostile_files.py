@@ -1,28 +1,40 @@
 """Studies that somebody or something has spoilt, and the commands that read a study."""
 
 import io
+import json
 import random
 import re
 import sqlite3
 import sys
-from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout
+from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
+
+import typer
 
 from tests.studies import record
 from tinytune import study as study_module
-from tinytune.history import Outcome, Source
+from tinytune.history import Environment, Outcome, Source
 from tinytune.output.formats import Format, ListFormat
 from tinytune.study import Study
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 SOURCE = Source("0" * 64, "toy.py", "def train(x):\n    return x\n")
+ENVIRONMENT = Environment(
+    "1" * 64,
+    json.dumps(
+        {"python": "3.11.7", "platform": "Linux", "cpu": "x86", "argv": ["tinytune", "run"],
+         "folder": ".", "packages": {"numpy": "2.1.0"}, "variables": {"OMP_NUM_THREADS": "1"},
+         "files": {"toy.py": "0" * 64}, "commit": "a" * 40, "branch": "main", "diff": "+x = 1\n"}
+    ),
+    (SOURCE,),
+)  # fmt: skip
 
 
 def full_study(path: Path) -> Path:
     """Make a study that has a row of every kind, and is several pages long."""
     study_module.start(path, record(budget=None), SOURCE)
     chance = random.Random(1)
-    with Study(path, SOURCE) as study:
+    with Study(path, SOURCE, ENVIRONMENT) as study:
         study.give_back(study.ask())  # so that there is an earlier attempt
         for _ in range(20):
             trial = study.ask()
@@ -36,8 +48,8 @@ def full_study(path: Path) -> Path:
     with edited(path) as connection:  # and one that runs, in a process that is gone
         connection.execute(
             "INSERT INTO trial (number, state, origin, search, seed, params, asked, suggested,"
-            " attempt, worker, claimed, started) SELECT 21, 'running', origin, search, seed, params,"
-            " asked + 1, suggested, 1, worker, asked + 1, 1.0 FROM trial WHERE number = 20"
+            " attempt, worker, claimed, started) SELECT 21, 'running', origin, search, seed,"
+            " params, asked + 1, suggested, 1, worker, asked + 1, 1.0 FROM trial WHERE number = 20"
         )
     return path
 
@@ -88,6 +100,7 @@ def _write_schema(path: Path, texts: list[tuple[str, str]]) -> None:
 def readings() -> dict[str, tuple]:
     """Return what reads a study: the words of the command -> its function and arguments."""
     from tinytune.cli import app as commands
+    from tinytune.cli import proof
 
     return {
         "best": (commands.best, (None, Format.TABLE)),
@@ -97,9 +110,14 @@ def readings() -> dict[str, tuple]:
         "trials --format=json": (commands.trials, (None, None, ListFormat.JSON)),
         "trials --sort=-value --format=csv": (commands.trials, (None, "-value", ListFormat.CSV)),
         "trials --sort=x --format=markdown": (commands.trials, (None, "x", ListFormat.MARKDOWN)),
-        "show 3": (commands.show, (3, "table")),
-        "show 3 --format=json": (commands.show, (3, "json")),
-        "show 0": (commands.show, (0, "table")),
+        "show 3": (commands.show, (3, False, False, False, "table")),
+        "show 3 --format=json": (commands.show, (3, False, False, False, "json")),
+        "show 0": (commands.show, (0, False, False, False, "table")),
+        "show --code --diff": (commands.show, (None, True, False, True, "table")),
+        "show 0 --environment": (commands.show, (0, False, True, False, "table")),
+        "show --environment --format=json": (commands.show, (None, False, True, False, "json")),
+        "verify": (proof.verify, ("table",)),
+        "verify --format=json": (proof.verify, ("json",)),
         "status": (commands.status, (False, "table")),
         "status --format=json": (commands.status, (False, "json")),
     }
@@ -108,7 +126,8 @@ def readings() -> dict[str, tuple]:
 def read(command, path: Path, *arguments: object) -> str:
     """Return what a command prints, as bytes that went through UTF-8 as on a real terminal."""
     out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", newline="")
-    with redirect_stdout(out), redirect_stderr(out):
+    # `verify` says by its exit code that something differs.
+    with redirect_stdout(out), redirect_stderr(out), suppress(typer.Exit):
         command(path, *arguments)
     out.flush()
     return out.buffer.getvalue().decode("utf-8")

@@ -44,7 +44,7 @@ def verification_text(found: Verification) -> str:
         )
         if len(rows) > MOST_ROWS:
             parts.append(f"… {len(rows) - MOST_ROWS} more: see --format json")
-    parts += [f"wrong: {problem}" for problem in found.problems]
+    parts += [f"wrong: {clean(problem)}" for problem in found.problems]
     parts += _reasons(found)
     total = found.count("exact") + len(differing)
     parts.append(f"{found.count('exact')} of {total} suggestions recomputed exactly")
@@ -106,5 +106,5 @@ def _reasons(found: Verification) -> list[str]:
     lines = []
     for reason, numbers in reasons.items():
         which = f"trial {numbers[0]}" if len(numbers) == 1 else f"trials {numbers[0]}, …"
-        lines.append(f"not applicable: {len(numbers)} ({which}): {reason}")
+        lines.append(f"not applicable: {len(numbers)} ({which}): {clean(reason)}")
     return lines

@@ -193,12 +193,21 @@ class Reader:
         last, count = self._db.one(sql.SELECT_LAST_WORKER) or (0, 0)
         return broken + (["the list of workers"] if last != count else [])
 
-    def missing_ticks(self) -> list[int]:
-        """Return ticks at which something was written that is no longer in the file."""
-        found = {tick for (tick,) in self._db.all(sql.SELECT_TICKS) if tick is not None}
+    def odd_ticks(self) -> tuple[int, int]:
+        """Return the first tick of which the file has no row any more, and how many there are.
+
+        Ticks after the clock's own count too; (0, 0) where all is well.
+        """
+        found = sorted(tick for (tick,) in self._db.all(sql.SELECT_TICKS) if tick is not None)
         last = self.tick()
-        missing = [tick for tick in range(1, last + 1) if tick not in found]
-        return missing + sorted(tick for tick in found if not 1 <= tick <= last)
+        within = [tick for tick in found if 1 <= tick <= last]
+        outside = [tick for tick in found if not 1 <= tick <= last]
+        gaps = (tick for tick, there in enumerate(within, start=1) if tick != there)
+        first = next(gaps, len(within) + 1)
+        count = last - len(within) + len(outside)
+        if first > last:
+            first = outside[0] if outside else 0
+        return first, count
 
     def has_open_trials(self) -> bool:
         """Return whether a trial is waiting or running."""
