@@ -49,7 +49,13 @@ class SearchOptions(Protocol):
         """Return the search at work; `first`, if it can be suggested, is trial 0."""
 
 
-_CLASSES = {"random": "Random", "grid": "Grid"}  # module -> its options, loaded when asked for
+_CLASSES = {  # module -> its options, loaded when asked for
+    "random": "Random",
+    "grid": "Grid",
+    "sobol": "Sobol",
+    "halton": "Halton",
+    "latin": "Latin",
+}
 ENTRY_POINTS = "tinytune.search"  # the group under which installed packages name their searches
 _registered: dict[str, type[SearchOptions]] = {}
 
