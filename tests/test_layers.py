@@ -29,6 +29,7 @@ ROWS = [
     {"lease", "limits"},
     {"study", "loading"},
     {"environment"},
+    {"testing"},
     {"worker"},
     {"child"},
     {"supervisor"},

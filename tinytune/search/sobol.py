@@ -18,9 +18,9 @@ from tinytune.space import Params, Space
 Words = NDArray[np.uint64]
 
 _INDICES = 1 << BITS
-_SHIFTS = np.arange(BITS, 0, -1, dtype=np.uint64)  # what leaves a coordinate's 0, 1, ... first bits
-_LEVELS = np.uint64(1) << np.arange(BITS, dtype=np.uint64)
-_DIGITS = np.arange(BITS - 1, -1, -1, dtype=np.uint64)
+_SHIFTS: Words = np.arange(BITS, 0, -1, dtype=np.uint64)  # each leaves the bits before one
+_LEVELS: Words = np.uint64(1) << np.arange(BITS, dtype=np.uint64)
+_DIGITS: Words = np.arange(BITS - 1, -1, -1, dtype=np.uint64)
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)  # SplitMix64's constants
 _MIX_1, _MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 
@@ -89,12 +89,13 @@ def scrambled(words: Words, keys: Words) -> Words:
     binary tree, the k-th bit's nodes being numbered from 2^k. The coins of a coordinate are the
     highest bits of SplitMix64's stream (Steele, Lea and Flood 2014) from its key, by node.
     """
-    nodes = (words[:, np.newaxis] >> _SHIFTS) | _LEVELS  # (d, BITS)
+    nodes: Words = (words[:, np.newaxis] >> _SHIFTS) | _LEVELS  # (d, BITS)
     mixed: Words = keys[:, np.newaxis] + nodes * _GAMMA
     mixed = (mixed ^ mixed >> np.uint64(30)) * _MIX_1
     mixed = (mixed ^ mixed >> np.uint64(27)) * _MIX_2
     coins = (mixed ^ mixed >> np.uint64(31)) >> np.uint64(63)
-    return words ^ (coins << _DIGITS).sum(axis=1, dtype=np.uint64)
+    flips: Words = (coins << _DIGITS).sum(axis=1, dtype=np.uint64)
+    return words ^ flips
 
 
 def _key(seed: int, name: str) -> int:

@@ -1,0 +1,57 @@
+"""What every search promises, as checks for any search, also your own; and a simulated study.
+
+With pytest, for a search `Mine` that `tinytune.search.register` has made known:
+
+    @pytest.mark.parametrize("check", tinytune.testing.CHECKS, ids=lambda check: check.__name__)
+    def test_my_search_keeps_its_promises(check):
+        check(Mine())
+
+Each check raises AssertionError with a sentence that says which promise is broken, and where. A
+search whose options depend on the space is given as a function from a space to its options. A
+search that cannot keep a promise, and says so in its documentation, leaves that check out by name.
+"""
+
+from tinytune.testing.checks import (
+    CHECKS,
+    Options,
+    check_end,
+    check_extreme_values,
+    check_failures,
+    check_first,
+    check_fold,
+    check_foreign_results,
+    check_growth,
+    check_learning,
+    check_options,
+    check_pending,
+    check_purity,
+    check_replay,
+    check_suggestions_lie_in_the_space,
+)
+from tinytune.testing.simulation import Loss, Simulated, bowl, simulate
+from tinytune.testing.spaces import Spaces, numbers, spaces
+
+__all__ = [
+    "CHECKS",
+    "check_options",
+    "check_suggestions_lie_in_the_space",
+    "check_replay",
+    "check_purity",
+    "check_fold",
+    "check_first",
+    "check_end",
+    "check_pending",
+    "check_learning",
+    "check_failures",
+    "check_foreign_results",
+    "check_extreme_values",
+    "check_growth",
+    "Options",
+    "Loss",
+    "Simulated",
+    "simulate",
+    "bowl",
+    "Spaces",
+    "spaces",
+    "numbers",
+]
