@@ -34,8 +34,9 @@ ROWS = [
     {"child"},
     {"supervisor"},
     {"session"},
+    {"check", "verify", "replicate", "extract", "contrast"},
     {"output"},
-    {"decorator", "check", "verify", "replicate", "extract", "contrast"},
+    {"decorator"},
     {"cli"},
     {"", "__main__"},
 ]
