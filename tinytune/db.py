@@ -139,12 +139,13 @@ class Database:
             return
         with self._lock:
             if self._journal == "wal" and self._is_in_place():
-                with suppress(sqlite3.Error):
+                with self._turn(), suppress(sqlite3.Error):
                     # The change of mode rewrites the file's first page: at NORMAL a power cut
                     # could find its rollback journal half written, and restore zeros from it.
                     self._connection.execute("PRAGMA synchronous=FULL")
                     self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
                     self._rest()
+                    self._connection.close()  # before the next one tries
             self._connection.close()
             if self._queue is not None:
                 os.close(self._queue)
@@ -154,9 +155,9 @@ class Database:
         """Put the file into rollback mode, which needs no side files even to be read.
 
         Refused while anybody else has the file open. Of several that leave in the same moment
-        each is in the other's way: they try for different times, so that the last one gets it.
+        each waits for its turn, so the last one finds itself alone, but for somebody who reads.
         """
-        deadline = time.monotonic() + 0.05 + 0.25 * (os.getpid() % 16) / 16
+        deadline = time.monotonic() + 0.03
         while True:
             try:
                 self._connection.execute("PRAGMA journal_mode=DELETE").fetchone()

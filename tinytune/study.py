@@ -12,7 +12,7 @@ from typing import Self
 
 from tinytune import __version__, files, lease, process
 from tinytune.context import Trial
-from tinytune.errors import StudyMismatchError, UsageError
+from tinytune.errors import StudyFileError, StudyMismatchError, UsageError
 from tinytune.history import (
     Claim,
     Environment,
@@ -29,6 +29,8 @@ from tinytune.search.fold import Fold
 from tinytune.space import Params, Space
 from tinytune.store.reader import Reader
 from tinytune.store.writer import Store, create
+
+_not_left: dict[Path, set[int]] = {}  # workers of this process that could not say goodbye
 
 
 class Study:
@@ -197,7 +199,10 @@ class Study:
             if self._heart is not None:
                 self._heart.stop()
             if not self._by_hand:
-                self._store.leave(self._worker)
+                try:
+                    self._store.leave(self._worker)
+                except StudyFileError:  # a full disk, for example; this process lives on
+                    _not_left.setdefault(self._file, set()).add(self._worker)
         self._reader.close()  # the store, if there is one
 
     @property
@@ -214,6 +219,8 @@ class Study:
                 process.current(), __version__, platform.python_version(), self._source,
                 self._environment,
             )  # fmt: skip
+            for worker in _not_left.pop(self._file, ()):
+                self._store.leave(worker)
             self._heart = lease.Heart(self._file, self._worker)
             self._heart.start()
         return self._store

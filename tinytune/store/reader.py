@@ -198,7 +198,10 @@ class Reader:
 
         Ticks after the clock's own count too; (0, 0) where all is well.
         """
-        found = sorted(tick for (tick,) in self._db.all(sql.SELECT_TICKS) if tick is not None)
+        ticks = [tick for (tick,) in self._db.all(sql.SELECT_TICKS) if tick is not None]
+        if not all(isinstance(tick, int) for tick in ticks):
+            return 0, len(ticks)  # somebody wrote texts or fractions
+        found = sorted(ticks)
         last = self.tick()
         within = [tick for tick in found if 1 <= tick <= last]
         outside = [tick for tick in found if not 1 <= tick <= last]
