@@ -19,7 +19,8 @@ def module_name(path):
 # is in one row.
 ROWS = [
     {"errors"},
-    {"schema", "portable", "draw", "digest", "process", "expression", "files", "trust"},
+    {"schema", "portable", "digest", "process", "expression", "files", "trust"},
+    {"draw"},
     {"distributions"},
     {"space"},
     {"points", "history", "context", "db"},

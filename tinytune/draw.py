@@ -49,6 +49,15 @@ def uniforms(
     return (words.astype("float64") + 0.5) * 2.0**-52
 
 
+def normals(
+    count: int, seed: int, number: int, purpose: str, name: str = "", draw: int = 0
+) -> NDArray[np.float64]:
+    """Return `count` standard normal numbers, shape (count,), from one key, by inversion."""
+    from tinytune.portable.arrays import normal_quantile
+
+    return normal_quantile(uniforms(count, seed, number, purpose, name, draw))
+
+
 def below(limit: int, seed: int, number: int, purpose: str) -> int:
     """Return an integer from 0 to limit - 1; up to a limit of 2^100 without visible bias."""
     return (key(seed, number, purpose) * limit) >> 128
