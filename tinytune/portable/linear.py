@@ -7,6 +7,9 @@ threads; numpy's own sums depend on the memory layout. Here every sum has one or
 
 from __future__ import annotations
 
+import math
+from typing import overload
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -34,19 +37,22 @@ def _halved(terms: Floats) -> Floats:
     return result
 
 
+@overload
+def total(x: ArrayLike, axis: None = None) -> float: ...
+@overload
+def total(x: ArrayLike, axis: int) -> Floats: ...
 @_quiet
-def total(x: ArrayLike, axis: int | None = None) -> Floats:
+def total(x: ArrayLike, axis: int | None = None) -> float | Floats:
     """Return the sum of all elements, or over one axis.
 
-    The second half is added to the first until one term is left: like numpy's pairwise sums the
-    error grows with the logarithm of the count only. Without an axis it is a 0-dimensional result
-    that acts as a float.
+    The second half is added to the first until one term is left: the error grows only with the
+    logarithm of the count.
     """
     array = _as_floats(x)
-    terms = array.ravel() if axis is None else np.moveaxis(array, axis, 0)
-    if len(terms) == 0:
-        return np.zeros(terms.shape[1:])[()]
-    return _halved(terms.copy())
+    if axis is None:
+        return float(_halved(array.flatten())) if array.size else 0.0
+    terms = np.moveaxis(array, axis, 0)
+    return _halved(terms.copy()) if len(terms) else np.zeros(terms.shape[1:])
 
 
 @_quiet
@@ -54,7 +60,7 @@ def dot(a: ArrayLike, b: ArrayLike) -> float:
     """Return the inner product of two vectors."""
     a, b = _as_floats(a), _as_floats(b)
     if a.ndim != 1 or a.shape != b.shape:
-        raise ValueError(f"dot needs two vectors of one length, not {a.shape} and {b.shape}")
+        raise ValueError(f"dot needs two vectors of one length, not {a.shape} and {b.shape}.")
     return float(_halved(a * b)) if len(a) else 0.0
 
 
@@ -76,8 +82,10 @@ def norm(x: ArrayLike) -> float:
 @_quiet
 def matvec(a: ArrayLike, x: ArrayLike) -> Floats:
     """Return A x, shape (n,), for A (n, m) and x (m,): each element is `dot(A[i], x)`."""
-    x = _as_floats(x)
-    return matmul(a, x[:, None])[:, 0]
+    a, x = _as_floats(a), _as_floats(x)
+    if a.ndim != 2 or x.shape != a.shape[1:]:
+        raise ValueError(f"A x needs (n, m) and (m,), not {a.shape} and {x.shape}.")
+    return _halved((a * x).T).copy() if len(x) else np.zeros(len(a))
 
 
 @_quiet
@@ -85,7 +93,7 @@ def matmul(a: ArrayLike, b: ArrayLike) -> Floats:
     """Return A B, shape (n, m), for A (n, k) and B (k, m): each element is `dot(A[i], B[:, j])`."""
     a, b = _as_floats(a), _as_floats(b)
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[0]:
-        raise ValueError(f"A @ B needs (n, k) and (k, m), not {a.shape} and {b.shape}")
+        raise ValueError(f"A B needs (n, k) and (k, m), not {a.shape} and {b.shape}.")
     result = np.zeros((a.shape[0], b.shape[1]))
     if not a.shape[1]:
         return result
@@ -101,25 +109,25 @@ def matmul(a: ArrayLike, b: ArrayLike) -> Floats:
 def cholesky(a: ArrayLike) -> Floats:
     """Return the lower triangular L with L L^T = A, shape (n, n), for a positive definite A.
 
-    Only the lower triangle of A is read. ValueError where A is not positive definite.
+    A must be symmetric. ValueError where it is not positive definite.
     """
     rest = _square(a).copy()
     n = len(rest)
     lower = np.zeros((n, n))
-    space = np.empty(n * n)
+    space = np.empty(n * n)  # one place for all products: the system need not give new ones
     for k in range(n):
         pivot = float(rest[k, k])
-        if not 0.0 < pivot < np.inf:
+        if not 0.0 < pivot < math.inf:
             raise ValueError(
                 f"The matrix is not positive definite: pivot {k} of its Cholesky factor is "
                 f"{pivot}; add to its diagonal."
             )
-        column = rest[k:, k] / np.sqrt(pivot)
+        column = rest[k:, k] / math.sqrt(pivot)
         lower[k:, k] = column
-        left = n - k - 1
-        product = space[: left * left].reshape(left, left)
-        np.multiply(column[1:, None], column[None, 1:], product)
-        rest[k + 1 :, k + 1 :] -= product
+        below, trailing = column[1:], rest[k + 1 :, k + 1 :]
+        product = space[: trailing.size].reshape(trailing.shape)
+        np.multiply(below[:, None], below, product)
+        np.subtract(trailing, product, trailing)
     return lower
 
 
@@ -202,18 +210,17 @@ def eigh_small(a: ArrayLike) -> tuple[Floats, Floats]:
     """
     a = _square(a)
     n = len(a)
-    rest = np.tril(a) + np.tril(a, -1).T
-    vectors = np.eye(n)
+    both = np.concatenate([np.tril(a) + np.tril(a, -1).T, np.eye(n)])  # the vectors below
     rounds = _tournament(n)
     for _ in range(_SWEEPS):
         rotated = 0
         for first, second in rounds:
-            rotated += _rotate(rest, vectors, first, second)
+            rotated += _rotate(both, first, second)
         if not rotated:
             break
-    values = rest.diagonal()
+    values = both[:n].diagonal()
     order = np.argsort(values, kind="stable")
-    vectors = vectors[:, order]
+    vectors = both[n:, order]
     largest = vectors[np.argmax(np.abs(vectors), axis=0), np.arange(n)] if n else np.zeros(0)
     return values[order], vectors * np.where(largest < 0.0, -1.0, 1.0)
 
@@ -231,12 +238,13 @@ def _tournament(n: int) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
     return rounds
 
 
-def _rotate(rest: Floats, vectors: Floats, p: NDArray[np.intp], q: NDArray[np.intp]) -> bool:
+def _rotate(both: Floats, p: NDArray[np.intp], q: NDArray[np.intp]) -> bool:
     """Make the elements (p, q) zero, in place; return whether any was not negligible.
 
-    Golub and Van Loan, Matrix Computations, algorithm 8.4.1.
+    `both` is the matrix and below it the vectors. Golub and Van Loan, Matrix Computations,
+    algorithm 8.4.1.
     """
-    off, low, high = rest[p, q], rest[p, p], rest[q, q]
+    off, low, high = both[p, q], both[p, p], both[q, q]
     large = np.abs(off) > 2.0**-54 * np.sqrt(np.abs(low)) * np.sqrt(np.abs(high))
     if not np.count_nonzero(large):
         return False
@@ -245,10 +253,11 @@ def _rotate(rest: Floats, vectors: Floats, p: NDArray[np.intp], q: NDArray[np.in
     t[~large] = 0.0
     cosine = 1.0 / np.sqrt(1.0 + t * t)
     sine = t * cosine
-    for matrix in (rest, rest.T, vectors.T):  # rows, columns, columns
-        upper, lower = matrix[p], matrix[q]
-        matrix[p] = cosine[:, None] * upper - sine[:, None] * lower
-        matrix[q] = sine[:, None] * upper + cosine[:, None] * lower
-    rest[p[large], q[large]] = 0.0
-    rest[q[large], p[large]] = 0.0
+    cosine, sine = cosine[:, None], sine[:, None]
+    for lines in (both[: both.shape[1]], both.T):  # the matrix's rows, then the columns of both
+        upper, lower = lines[p], lines[q]
+        lines[p] = cosine * upper - sine * lower
+        lines[q] = sine * upper + cosine * lower
+    both[p[large], q[large]] = 0.0
+    both[q[large], p[large]] = 0.0
     return True

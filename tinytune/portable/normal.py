@@ -94,11 +94,11 @@ def _tail(
     low -= exact
     y, integers = reduced_exp(high, low)
     product = y * excess
-    y += excess
-    y += product
-    y += ONE
-    y /= divisor
-    return scaled(y, integers)
+    product += excess
+    product += y
+    product += ONE
+    product /= divisor
+    return scaled(product, integers)
 
 
 def _upper_tail(x: Floats) -> Floats:
