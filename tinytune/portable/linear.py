@@ -74,7 +74,7 @@ def norm(x: ArrayLike) -> float:
     largest = float(np.max(np.abs(x)))
     if largest == 0.0 or not np.isfinite(largest):
         return largest
-    scale = 2.0 ** -(int(np.frexp(largest)[1]) // 2)  # twice a half: 2^1074 is out of range
+    scale = math.ldexp(1.0, -(math.frexp(largest)[1] // 2))  # twice a half: 2^1074 is too large
     scaled = x * scale * scale
     return float(np.sqrt(dot(scaled, scaled))) / scale / scale
 
@@ -109,7 +109,7 @@ def matmul(a: ArrayLike, b: ArrayLike) -> Floats:
 def cholesky(a: ArrayLike) -> Floats:
     """Return the lower triangular L with L L^T = A, shape (n, n), for a positive definite A.
 
-    A must be symmetric. ValueError where it is not positive definite.
+    Only the lower triangle of A is read. ValueError where A is not positive definite.
     """
     rest = _square(a).copy()
     n = len(rest)
