@@ -6,7 +6,7 @@ JOBS ?= 4
 
 DOCS := README.md docs/cli.md
 
-.PHONY: help demo test torture mutants lint docs format clean
+.PHONY: help demo test torture mutants portability lint docs format clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -24,6 +24,9 @@ torture: $(VENV)/.test  ## Kill workers a thousand times, and all fault tests at
 
 mutants: $(VENV)/.test  ## Break the code on purpose, and see that a test notices each time
 	$(BIN)/python -m tests.faults.mutants
+
+portability: $(VENV)/.test  ## Compare the golden hashes under every Python here, with old and new numpy
+	$(BIN)/python -m tests.portability
 
 lint: $(VENV)/.lint  ## Run the linters and the type checker
 	$(BIN)/ruff check .
