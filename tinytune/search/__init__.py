@@ -49,12 +49,16 @@ class SearchOptions(Protocol):
         """Return the search at work; `first`, if it can be suggested, is trial 0."""
 
 
-_CLASSES = {  # module -> its options, loaded when asked for
+_CLASSES = {  # module -> its options, loaded when asked for; a name has - where a module has _
     "random": "Random",
     "grid": "Grid",
     "sobol": "Sobol",
     "halton": "Halton",
     "latin": "Latin",
+    "nelder_mead": "NelderMead",
+    "pattern": "Pattern",
+    "one_plus_one": "OnePlusOne",
+    "trust_region": "TrustRegion",
 }
 ENTRY_POINTS = "tinytune.search"  # the group under which installed packages name their searches
 _registered: dict[str, type[SearchOptions]] = {}
@@ -68,7 +72,8 @@ def register(options: type[SearchOptions]) -> None:
 def names() -> tuple[str, ...]:
     """Return the names of all searches: tinytune's, installed packages' and registered ones."""
     installed = (entry.name for entry in entry_points(group=ENTRY_POINTS))
-    return tuple(dict.fromkeys((*_CLASSES, *installed, *_registered)))
+    own = (module.replace("_", "-") for module in _CLASSES)
+    return tuple(dict.fromkeys((*own, *installed, *_registered)))
 
 
 def options_class(name: str) -> type[SearchOptions]:

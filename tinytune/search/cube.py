@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinytune import draw
-from tinytune.distributions import Choice
+from tinytune.distributions import Choice, Normal
 from tinytune.space import MISSING, Params, Space
 
 Vector = NDArray[np.float64]
@@ -61,6 +61,16 @@ class Cube:
     def allows(self, units: Vector) -> bool:
         """Return whether the configuration at a point meets the space's constraints."""
         return not self.space.constraints or self.space.allows(self.params(units))
+
+    def beside(self, index: int, unit: float, by: int) -> float | None:
+        """Return where a discrete coordinate's value `by` places further lies, None if nowhere."""
+        distribution = self.space.parameters[index].distribution
+        if isinstance(distribution, Normal) or distribution.size is None:
+            return None
+        place = distribution.index(distribution.from_unit(unit)) + by  # type: ignore[arg-type]
+        if not 0 <= place < distribution.size:
+            return None
+        return distribution.to_unit(distribution.at(place))
 
     def random(self, seed: int, number: int, purpose: str, draw_number: int = 0) -> Vector:
         """Return a point drawn evenly from the cube, whether or not it is allowed."""
