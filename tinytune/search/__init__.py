@@ -58,6 +58,8 @@ _CLASSES = {  # module -> its options, loaded when asked for; a name has - where
     "nelder_mead": "NelderMead",
     "pattern": "Pattern",
     "one_plus_one": "OnePlusOne",
+    "de": "DE",
+    "cma_es": "CmaEs",
     "trust_region": "TrustRegion",
 }
 ENTRY_POINTS = "tinytune.search"  # the group under which installed packages name their searches
