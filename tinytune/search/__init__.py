@@ -58,7 +58,7 @@ _CLASSES = {  # module -> its options, loaded when asked for; a name has - where
     "nelder_mead": "NelderMead",
     "pattern": "Pattern",
     "one_plus_one": "OnePlusOne",
-    "de": "DE",
+    "de": "De",
     "cma_es": "CmaEs",
     "trust_region": "TrustRegion",
 }
