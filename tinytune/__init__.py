@@ -13,8 +13,17 @@ if TYPE_CHECKING:
     from tinytune.decorator import trial
     from tinytune.distributions import Between, Choice, Float, Int, LogNormal, Normal
     from tinytune.errors import TinytuneError
+    from tinytune.search.cma_es import CmaEs
+    from tinytune.search.de import De
     from tinytune.search.grid import Grid
+    from tinytune.search.halton import Halton
+    from tinytune.search.latin import Latin
+    from tinytune.search.nelder_mead import NelderMead
+    from tinytune.search.one_plus_one import OnePlusOne
+    from tinytune.search.pattern import Pattern
     from tinytune.search.random import Random
+    from tinytune.search.sobol import Sobol
+    from tinytune.search.trust_region import TrustRegion
     from tinytune.study import Study
 
 # Where each public name lives. They are loaded when they are first used, so that
@@ -28,8 +37,17 @@ _HOMES = {
     "Trial": ("context", "Trial"),
     "Study": ("study", "Study"),
     "TinytuneError": ("errors", "TinytuneError"),
-    "Grid": ("search.grid", "Grid"),
     "Random": ("search.random", "Random"),
+    "Grid": ("search.grid", "Grid"),
+    "Sobol": ("search.sobol", "Sobol"),
+    "Halton": ("search.halton", "Halton"),
+    "Latin": ("search.latin", "Latin"),
+    "NelderMead": ("search.nelder_mead", "NelderMead"),
+    "Pattern": ("search.pattern", "Pattern"),
+    "OnePlusOne": ("search.one_plus_one", "OnePlusOne"),
+    "De": ("search.de", "De"),
+    "CmaEs": ("search.cma_es", "CmaEs"),
+    "TrustRegion": ("search.trust_region", "TrustRegion"),
 } | {
     name: ("distributions", name)
     for name in ("Float", "Int", "Choice", "Normal", "LogNormal", "Between")
@@ -38,7 +56,9 @@ _HOMES = {
 __all__ = [
     "trial", "report", "seed", "seed_everything", "open",
     "Float", "Int", "Choice", "Normal", "LogNormal", "Between",
-    "Trial", "Study", "Random", "Grid", "TinytuneError", "__version__",
+    "Trial", "Study", "TinytuneError", "__version__",
+    "Random", "Grid", "Sobol", "Halton", "Latin", "NelderMead", "Pattern", "OnePlusOne", "De",
+    "CmaEs", "TrustRegion",
 ]  # fmt: skip
 
 

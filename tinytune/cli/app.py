@@ -76,7 +76,7 @@ def run(
     ),
     search: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="random or grid, also with options: NAME(option=value)."),
+        typer.Option(metavar="NAME", help="See `tinytune searches`. Options: NAME(option=value)."),
     ] = None,
     trials: Annotated[
         int | None,
@@ -323,6 +323,19 @@ def status(
         if not watch or (progress.budget is not None and progress.ended >= progress.budget):
             return
         time.sleep(1)
+
+
+@app.command()
+def searches(form: DetailFormat = "table", debug: Debug = False) -> None:
+    """List the searches: what each is, what it suits, and its options."""
+    from tinytune.output import formats, searches
+
+    formats.check_detail_format(form)
+    found = searches.described()
+    if form == "json":
+        typer.echo(formats.json_text([vars(each) for each in found]))
+    else:
+        typer.echo(searches.text(found))
 
 
 for further_command in (

@@ -128,7 +128,7 @@ class Evolution:
                 child[index] = self._near(index, float(normals[index]), bool(is_chosen[index]))
             elif is_chosen[index]:
                 child[index] = self._other(index, float(chances[size + index]))
-        if not np.any(child != parent):
+        if self._active and not np.any(child != parent):
             index = self._active[int(chances[-1] * len(self._active))]
             move = self._other if self._cube.is_category[index] else self._next
             child[index] = move(index, float(chances[size + index]))

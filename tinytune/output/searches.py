@@ -1,0 +1,68 @@
+"""The searches, told to people: what their own files say of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import sys
+import textwrap
+from dataclasses import dataclass
+
+from tinytune import search
+
+WIDTH = 96
+
+
+@dataclass(frozen=True)
+class Described:
+    """A search as its file describes it."""
+
+    name: str
+    summary: str
+    details: str
+    options: dict[str, object]  # name -> default
+    learns: bool
+
+
+def described() -> list[Described]:
+    """Return all searches, in the order of the table in `tinytune.search`."""
+    found = []
+    for name in search.names():
+        options = search.options_class(name)
+        module = sys.modules[options.__module__]
+        found.append(
+            Described(
+                name,
+                (inspect.getdoc(module) or "").partition("\n\n")[0].replace("\n", " "),
+                inspect.getdoc(options) or "",
+                {field.name: _default(field) for field in dataclasses.fields(options)},  # type: ignore[arg-type]
+                options.learns,
+            )
+        )
+    return found
+
+
+def text(found: list[Described]) -> str:
+    """Return one line for each search, then each with its options."""
+    width = max(len(each.name) for each in found)
+    lines = [f"{each.name:<{width}}  {each.summary}" for each in found]
+    for each in found:
+        options = ", ".join(f"{name}={_shown(value)}" for name, value in each.options.items())
+        lines += ["", f"{each.name}({options})"]
+        for paragraph in each.details.split("\n\n"):
+            lines.append(
+                textwrap.fill(
+                    paragraph.replace("\n", " "), WIDTH, initial_indent="  ", subsequent_indent="  "
+                )
+            )
+    return "\n".join(lines)
+
+
+def _default(field: dataclasses.Field[object]) -> object:
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return None if field.default is dataclasses.MISSING else field.default
+
+
+def _shown(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
