@@ -4,12 +4,16 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 from tests import golden
 from tests.shell import ROOT
+from tests.studies import record, run_all
 from tests.test_linear import settings
+from tinytune import search
+from tinytune.store.writer import create
 
 KNOWN = json.loads(golden.FILE.read_text())
 REMEDY = (
@@ -25,6 +29,23 @@ def test_every_search_is_known():
 @pytest.mark.parametrize("name", KNOWN)
 def test_a_search_suggests_what_it_always_did(name):
     assert golden.digest(name) == KNOWN[name], f"{name}: {REMEDY}"
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_a_study_is_exact_under_another_setting(tmp_path, name):
+    path = tmp_path / "study.db"
+    options = search.make(name, {"points": {"x": 3}} if name == "grid" else {})
+    made = replace(record(budget=16), search=search.spec(options))
+    assert create(path, made, None, "0")
+    run_all(path)
+    other = settings()[-1]
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("NPY_", "OPENBLAS_"))}
+    done = subprocess.run(
+        [sys.executable, "-m", "tinytune", "verify", path],
+        cwd=ROOT, env={**inherited, **other}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    assert "16 of 16 suggestions recomputed exactly" in done.stdout
 
 
 @pytest.mark.parametrize("setting", settings(), ids=lambda setting: " ".join(setting.values()))

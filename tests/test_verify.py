@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 
 from tests.faults.objective import torture
 from tests.shell import tinytune
-from tests.studies import SPACE, record
+from tests.studies import record
 from tinytune import __version__, check, process
 from tinytune.digest import START, Sum, digest
 from tinytune.errors import StudyFileError
 from tinytune.history import Environment, Outcome, SearchSpec, Source
+from tinytune.search import make, names, spec
 from tinytune.store.reader import Reader
 from tinytune.store.writer import create
 from tinytune.study import Study
@@ -249,26 +250,22 @@ def end_or_go_on(studies, running, index, chance):
             study._writer.retry([trial.number])
 
 
-LEARNER_SPACE = torture.space
-SEARCHES = {
-    "random": {"space": SPACE, "search": "random"},
-    "grid": {"space": SPACE, "search": "grid", "points": {"x": 3}},
-    "learner": {"space": LEARNER_SPACE, "search": "learner"},
-}
+def study_of(search, seed):
+    """Return a study of a search that tinytune has, or of the tests' own learner."""
+    found = record(budget=24, seed=seed % 7, direction="maximize" if seed % 2 else "minimize")
+    if search == "learner":
+        return replace(found, space=torture.space, search=SearchSpec("learner", 1, {}))
+    options = make(search, {"points": {"x": 3}} if search == "grid" else {})
+    return replace(found, search=spec(options))
 
 
-@pytest.mark.parametrize("search", ["random", "grid", "learner"])
-@settings(max_examples=8, deadline=None)
+@pytest.mark.parametrize("search", sorted({*names(), "learner"}))
+@settings(max_examples=4, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_any_interleaving_of_many_workers_with_kills_is_exact(tmp_path_factory, search, seed):
     path = tmp_path_factory.mktemp("study") / "study.db"
-    chance = random.Random(seed)
-    what = dict(SEARCHES[search])
-    study = record(budget=24, seed=seed % 7, space=what.pop("space"), **what)
-    if search == "learner":
-        study = replace(study, search=SearchSpec("learner", 1, {}))
-    assert create(path, study, None, __version__)
-    interleave(path, chance, 16)
+    assert create(path, study_of(search, seed), None, __version__)
+    interleave(path, random.Random(seed), 16)
     found = verified(path)
     assert found.problems == ()
     assert [v for v in found.verdicts if v.status == "differs"] == []
