@@ -71,8 +71,8 @@ def commands() -> None:
     """Print the table of commands from their own help."""
     print("| command | what it does |\n| --- | --- |")
     for name, usage in _USAGES.items():
-        sentence = _help(name).split("\n\n")[1].strip()
-        print(f"| `tinytune {name} {usage}` | {sentence} |")
+        sentence = " ".join(_help(name).split("\n\n")[1].split())
+        print(f"| `{f'tinytune {name} {usage}'.strip()}` | {sentence} |")
 
 
 def help_of_all() -> None:
@@ -98,6 +98,14 @@ _USAGES = {
     "trials": "STUDY",
     "show": "STUDY NUMBER",
     "status": "STUDY",
+    "searches": "",
+    "verify": "STUDY",
+    "replicate": "STUDY",
+    "extract": "STUDY DIR",
+    "diff": "A.db B.db",
+    "add": "STUDY NAME=VALUE…",
+    "ask": "STUDY",
+    "tell": "STUDY NUMBER VALUE",
     "pack": "STUDY -o FILE",
     "retry": "STUDY [NUMBER…]",
     "release": "STUDY",

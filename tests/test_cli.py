@@ -467,8 +467,8 @@ def test_every_command_and_option_has_help():
     text = tinytune("--help").stdout
     commands = re.findall(r"^  (\w+)  +\S", text.partition("Commands:")[2], re.MULTILINE)
     assert commands == [
-        "run", "resume", "best", "trials", "show", "status", "verify", "replicate",
-        "extract", "diff", "pack", "retry", "release", "check",
+        "run", "resume", "best", "trials", "show", "status", "searches", "verify",
+        "replicate", "extract", "diff", "add", "ask", "tell", "pack", "retry", "release", "check",
     ]  # fmt: skip
     for command in commands:
         text = tinytune(command, "--help").stdout

@@ -46,8 +46,8 @@ def _pairs(option: str, texts: Iterable[str], example: str) -> list[tuple[str, s
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name or not value:
-            shown = f"{option} {text!r}".strip()
-            raise UsageError(f"{shown} is no NAME=VALUE: write {option} {example}")
+            sentence = f"{option} {text!r} is no NAME=VALUE: write {option} {example}"
+            raise UsageError(" ".join(sentence.split()))
         pairs.append((name.strip(), value))
     names = [name for name, _ in pairs]
     for name in names:
