@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.shell import tinytune
 from tests.studies import make_study, record
 from tinytune import report
 from tinytune.decorator import trial as decorator
@@ -163,11 +164,6 @@ def leaves_threads(x):
     return x
 
 
-def closes_stdout(x):
-    os.fstat(1)
-    return x
-
-
 def changes_folder(x):
     os.chdir("/")
     return x
@@ -219,7 +215,6 @@ OUTCOMES = {
     "exit": (raising(SystemExit(3)), "failed", "SystemExit: 3"),
     "generator": (generator_exit, "failed", "GeneratorExit"),
     "threads": (leaves_threads, "complete", None),
-    "stdout": (closes_stdout, "complete", None),
     "chdir": (changes_folder, "complete", None),
     "fork": (forks, "complete", None),
     "fork and report": (forks_and_reports, "complete", None),
@@ -251,6 +246,41 @@ def test_outcomes(study, function, state, error, monkeypatch):
         assert error is None or error in trial.error
         assert len(trial.error or "") <= 4096
         assert len(trial.traceback or "") <= 16384
+
+
+CLOSES_STDOUT = """
+import os, sys
+from contextlib import suppress
+from typing import Annotated
+import tinytune
+
+@tinytune.trial
+def train(trial: tinytune.Trial, x: Annotated[float, tinytune.Float(0, 1)] = 0.5) -> float:
+    with suppress(OSError, ValueError):
+        sys.stdout.close()
+    for descriptor in (0, 1, 2):
+        with suppress(OSError):
+            os.close(descriptor)
+    from pathlib import Path
+    from tinytune.store.writer import Store
+    with Store(Path("study.db")):  # as a heart's beat does
+        for descriptor in (0, 1, 2):
+            with suppress(OSError):
+                os.write(descriptor, b"not for the study" * 1000)
+    trial.report(0, loss=x)
+    return x
+"""
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_objective_may_close_stdout_and_print(tmp_path, monkeypatch, workers):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "train.py").write_text(CLOSES_STDOUT)
+    done = tinytune("run", "train.py", "--trials", 6, "--workers", workers)
+    assert done.returncode == 0, done.stderr
+    assert "6 complete" in done.stderr
+    assert tinytune("check", "study.db").returncode == 0
+    assert tinytune("verify", "study.db").returncode == 0
 
 
 def test_the_working_folder_may_vanish(tmp_path, monkeypatch):

@@ -185,7 +185,7 @@ class Database:
         self.one("PRAGMA wal_autocheckpoint=0")
         self.one("PRAGMA user_version")  # the log is made by the first read
         with suppress(OSError):
-            self._queue = os.open(f"{self._file.resolve()}-wal", os.O_RDWR)
+            self._queue = _opened(f"{self._file.resolve()}-wal")
 
     def _level(self, *, durable: bool) -> str:
         """Return the setting that makes a commit durable, or only safe.
@@ -392,6 +392,17 @@ def _expected_schema() -> frozenset[Row]:
         return frozenset(memory.execute(BUILT_OF))
     finally:
         memory.close()
+
+
+def _opened(path: str) -> int:
+    """Open a file, but not as standard output: an objective that closed that may still print."""
+    descriptor = os.open(path, os.O_RDWR)
+    if descriptor > 2:
+        return descriptor
+    try:
+        return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 3)
+    finally:
+        os.close(descriptor)
 
 
 def _is_busy(error: sqlite3.Error) -> bool:
