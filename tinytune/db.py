@@ -33,6 +33,7 @@ from tinytune.schema import APPLICATION_ID, BUILT_OF, SCHEMA_VERSION, migrate, s
 BUSY_SECONDS = 60.0  # how long to wait for other processes' transactions before giving up
 CHECKPOINT_SECONDS = 1.0  # at most so often is the journal folded into the file
 _BUSY, _LOCKED = 5, 6  # SQLITE_BUSY, SQLITE_LOCKED
+_GATE, _COUNTER = 0, 1  # bytes of the write-ahead log that are locked
 _READONLY_ROLLBACK = 776  # SQLITE_READONLY_ROLLBACK, of a reader that finds a hot journal
 
 Row: TypeAlias = tuple[Any, ...]
@@ -102,20 +103,24 @@ class Database:
     def _turn(self) -> Iterator[None]:
         """Wait in the kernel's queue of tinytune's writers, instead of asking SQLite over and over.
 
-        With 64 processes the asking alone took all of two processors. The lock is on the
-        write-ahead log, on which SQLite takes none; it keeps order and protects nothing, so no
-        harm is done where it cannot be had or is lost.
+        With 64 processes the asking alone took all of two processors. The locks are on the
+        write-ahead log, on which SQLite takes none; they keep order and protect nothing, so no
+        harm is done where they cannot be had or are lost. There are two, as at a counter with a
+        gate: who has just been served must go to the end of the queue before the gate, and cannot
+        slip in again before the next one has woken up.
         """
         if self._queue is None or self._pid != os.getpid():
             yield
             return
         with suppress(OSError):
-            fcntl.lockf(self._queue, fcntl.LOCK_EX)
+            fcntl.lockf(self._queue, fcntl.LOCK_EX, 1, _GATE)
+            fcntl.lockf(self._queue, fcntl.LOCK_EX, 1, _COUNTER)
+            fcntl.lockf(self._queue, fcntl.LOCK_UN, 1, _GATE)
         try:
             yield
         finally:
             with suppress(OSError):
-                fcntl.lockf(self._queue, fcntl.LOCK_UN)
+                fcntl.lockf(self._queue, fcntl.LOCK_UN, 2, _GATE)
 
     def checkpoint(self) -> None:
         """Fold the journal into the file, unless that was done within the last second.

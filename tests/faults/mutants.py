@@ -43,6 +43,13 @@ MUTANTS = [
         "test_a_suspended_worker_loses_its_trial_only_by_its_lease_and_lives_on",
     ),
     Mutant(
+        "no fence around results",
+        "tinytune/store/sql.py",
+        "attempt = ?2 AND worker = ?3 AND state = 'running')\nRETURNING tick, chain",
+        "?2 + ?3 > 0)\nRETURNING tick, chain",
+        "tests/test_store.py::test_who_lost_a_trial_can_write_nothing_about_it",
+    ),
+    Mutant(
         "attempt not checked",
         "tinytune/store/sql.py",
         "attempt = ? AND worker = ? AND state = 'running'",
@@ -90,15 +97,15 @@ MUTANTS = [
     Mutant(
         "told without fsync",
         "tinytune/store/writer.py",
-        "        with self._db.transaction(durable=True):\n            tick = self._tick_if_held",
-        "        with self._db.transaction():\n            tick = self._tick_if_held",
+        "self._db.transaction(durable=True):\n            self._tell(token, outcome, seconds)",
+        "self._db.transaction():\n            self._tell(token, outcome, seconds)",
         "tests/test_store.py::test_what_a_trial_costs_is_counted_exactly",
     ),
     Mutant(
         "told without fsync, as a power cut finds it",
         "tinytune/store/writer.py",
-        "        with self._db.transaction(durable=True):\n            tick = self._tick_if_held",
-        "        with self._db.transaction():\n            tick = self._tick_if_held",
+        "self._db.transaction(durable=True):\n            self._tell(token, outcome, seconds)",
+        "self._db.transaction():\n            self._tell(token, outcome, seconds)",
         "tests/faults/test_powerloss.py",
     ),
     Mutant(
@@ -118,8 +125,8 @@ MUTANTS = [
     Mutant(
         "deaths are not counted",
         "tinytune/store/sql.py",
-        "UPDATE trial SET state = 'waiting', deaths = deaths + ?, started",
-        "UPDATE trial SET state = 'waiting', deaths = deaths + 0 * ?, started",
+        "UPDATE trial SET state = 'waiting', deaths = deaths + ?, claimed",
+        "UPDATE trial SET state = 'waiting', deaths = deaths + 0 * ?, claimed",
         "tests/test_store.py::test_the_third_dead_worker_fails_the_trial",
     ),
     Mutant(
@@ -139,10 +146,38 @@ MUTANTS = [
     Mutant(
         "a search sees what came after it was asked",
         "tinytune/study.py",
-        "self._writer.history(before=asked, after=self._folded - 1)",
-        "self._writer.history(before=asked + 10**9, after=self._folded - 1)",
+        "self._writer.history(before=asked, after=fold.seen)",
+        "self._writer.history(before=asked + 10**9, after=fold.seen)",
         "tests/test_study.py::"
         "test_a_claim_without_params_is_suggested_by_its_heir_as_if_nothing_had_happened",
+    ),
+    Mutant(
+        "a search does not see what is pending",
+        "tinytune/study.py",
+        "fold.suggest(number, self._writer.pending(before=asked))",
+        "fold.suggest(number, [])",
+        "tests/test_verify.py::test_any_interleaving_of_many_workers_with_kills_is_exact",
+    ),
+    Mutant(
+        "links are not chained",
+        "tinytune/store/sql.py",
+        "SELECT link(chain, clock.tick + 1,",
+        "SELECT link('', clock.tick + 1,",
+        "tests/test_verify.py::test_a_finished_study_is_exact",
+    ),
+    Mutant(
+        "links are not compared",
+        "tinytune/store/reader.py",
+        "if link != digest(previous, tick, digest(*row[2:9]), reported, *row[9:]):",
+        "if False:",
+        "tests/test_verify.py::test_any_cell_that_is_changed_is_noticed",
+    ),
+    Mutant(
+        "stored code is written outside of its folder",
+        "tinytune/extract.py",
+        'part not in {"..", "~"}',
+        'part not in {"~"}',
+        "tests/test_replicate.py::test_a_path_that_leads_out_of_the_folder_is_left_out",
     ),
     Mutant(
         "triggers of a stranger are let in",
