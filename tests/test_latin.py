@@ -41,6 +41,11 @@ def test_the_largest_number_of_points():
     assert max(parts) > 0.99 * MOST_POINTS
 
 
+def test_large_blocks_are_made_before_the_file_is_locked():
+    assert Latin().start(numbers(50), 0, None).is_quick
+    assert not Latin(MOST_POINTS).start(numbers(2), 0, None).is_quick
+
+
 def test_places_within_the_parts_are_even():
     found = points(Latin(10), 4, 500, 1) * 10 % 1
     assert stats.kstest(found.ravel(), "uniform").pvalue > 0.01

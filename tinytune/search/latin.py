@@ -17,6 +17,7 @@ from tinytune.search.stream import Stream
 from tinytune.space import Params, Space
 
 MOST_POINTS = 100_000  # a block's orders are held in memory
+_QUICK = 100_000  # numbers to put in order, in all; they take about 10 milliseconds
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,8 @@ class Latin:
             units: Vector = (orders(block)[:, position] + np.array(within)) / self.points
             return units
 
-        return Stream(space, seed, first, "latin", place)
+        is_quick = self.points * len(names) <= _QUICK
+        return Stream(space, seed, first, "latin", place, is_quick=is_quick)
 
 
 def _jitter(seed: int, index: int, names: tuple[str, ...]) -> list[float]:

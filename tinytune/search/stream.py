@@ -33,17 +33,15 @@ class Stream:
         first: Params | None,
         purpose: str,
         point: Callable[[int], Vector],
+        *,
+        is_quick: bool = True,
     ) -> None:
         self._space, self._seed, self._first, self._purpose = space, seed, first, purpose
         self._point = point  # index -> (d,), a coordinate for each parameter
         self._names = tuple(parameter.name for parameter in space.parameters)
         self._allowed: list[int | None] = []  # of each rank, the index; None: drawn at random
         self._next = 0  # the index where the walk goes on
-
-    @property
-    def is_quick(self) -> bool:
-        """Whether no walk is needed."""
-        return not self._space.constraints
+        self.is_quick = is_quick and not space.constraints
 
     def tell(self, result: Finished) -> None:
         """Nothing is learnt."""
