@@ -10,6 +10,7 @@ import platform
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatch
 from pathlib import Path
@@ -31,6 +32,7 @@ SECRET_FILES = (  # whatever is in them is not stored, neither as source nor in 
     "*.env", ".env*", "*secret*", "*credential*", "*password*", "*token*", "*.pem", "*.key",
     "id_rsa*", "id_ed25519*", ".netrc", ".pypirc",
 )  # fmt: skip
+_parsing = threading.Lock()  # Python 3.11's parser fails now and then in two threads at once
 _NOT_LOCAL = {"site-packages", "dist-packages", "__pycache__", "node_modules"}
 
 
@@ -133,8 +135,9 @@ def _files_of(name: str, folder: Path) -> Iterator[Path]:
 def _imports(text: str, *, whole: bool = False) -> set[str]:
     """Return the modules that a source imports anywhere; only their first parts unless whole."""
     try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError):
+        with _parsing:
+            tree = ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return set()
     names: set[str] = set()
     for node in ast.walk(tree):
@@ -149,7 +152,10 @@ def _imports(text: str, *, whole: bool = False) -> set[str]:
 
 
 def _source(path: Path) -> Source:
-    content = path.read_bytes()
+    try:
+        content = path.read_bytes()
+    except OSError:  # it was loaded, and has gone since
+        content = b""
     text = content[:LONGEST_SOURCE].decode("utf-8", "replace")
     return Source(hashlib.sha256(text.encode()).hexdigest(), path.name, text)
 
