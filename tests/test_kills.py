@@ -4,8 +4,11 @@ import random
 
 import pytest
 
-from tests.shell import DIGITS, await_ended, ended, kill_all, results, start, tinytune
+from tests.shell import DIGITS, ROOT, await_ended, ended, kill_all, results, start, tinytune
+from tinytune import search
+from tinytune.store.reader import Reader
 from tinytune.study import Study
+from tinytune.verify import verify
 
 KILLS = 10
 GRID = [
@@ -47,3 +50,48 @@ def test_killed_ten_times_ends_as_if_never_killed(tmp_path, name, options, trial
     with Study(calm) as study:
         assert curves == [study.curves(number)["error"] for number in range(trials)]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["calm.db", "torn.db"]
+
+
+OBJECTIVE = ROOT / "tests" / "faults" / "objective.py"
+LEARNERS = [
+    name for name in (module.replace("_", "-") for module in search._CLASSES)
+    if search.options_class(name).learns
+]  # fmt: skip
+
+
+def torn_study(folder, name, workers, trials, kills):
+    """Return a study whose processes were all killed, several times."""
+    path = folder / "torn.db"
+    run = ["run", OBJECTIVE, "--study", path, "--search", name, "--trials", trials,
+           "--set", f"record={folder / 'record'}"]  # fmt: skip
+    moments = random.Random(f"{name} {workers}")
+    for _ in range(kills):
+        working = start(*run, "--workers", workers)
+        await_ended(path, ended(path) + 1 + moments.randrange(trials // (kills + 2)), working)
+        kill_all(working)
+        working.communicate()
+    last = tinytune("resume", path)
+    assert last.returncode == 0, last.stderr
+    return path
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_a_search_that_learns_goes_on_as_if_never_killed(tmp_path, name):
+    torn = torn_study(tmp_path, name, workers=1, trials=30, kills=3)
+    calm = tmp_path / "calm.db"
+    done = tinytune("run", OBJECTIVE, "--study", calm, "--search", name, "--trials", 30,
+                    "--set", f"record={tmp_path / 'record'}")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert results(torn) == results(calm)
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_a_search_that_learns_loses_nothing_with_four_workers(tmp_path, name):
+    path = torn_study(tmp_path, name, workers=4, trials=40, kills=3)
+    with Reader(path) as reader:
+        trials = reader.trials()
+        found = verify(reader, lambda done, total: None)
+    assert [trial.number for trial in trials] == list(range(40))
+    assert {trial.state for trial in trials} <= {"complete", "failed"}  # after three deaths
+    assert found.is_good
+    assert found.count("exact") == 40

@@ -286,6 +286,20 @@ def test_params_from_the_file_are_checked_before_they_are_run(tmp_path):
         asking.ask()
 
 
+def test_params_that_wait_are_checked_too(tmp_path):
+    import sqlite3
+
+    path = make_study(tmp_path)
+    with Study(path) as adding:
+        adding.add({"x": 0.5, "kind": "a", "value": 0.5})
+    connection = sqlite3.connect(path)
+    with connection:
+        connection.execute("UPDATE trial SET params = ?", (json.dumps({"x": 5, "kind": "a"}),))
+    connection.close()
+    with Study(path) as asking, pytest.raises(Exception, match="parameter 'x': 5 is outside"):
+        asking.ask()
+
+
 def test_a_space_that_makes_no_sense_is_one_sentence(tmp_path):
     import sqlite3
 

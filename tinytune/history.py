@@ -123,6 +123,7 @@ class Claim:
     asked: int  # tick: the search may see what has a lower one
     seed: int  # for the objective's own randomness
     params: Params | None
+    waited: bool  # it was in the file before: its params are whatever the file says
 
 
 @dataclass(frozen=True)

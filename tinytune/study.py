@@ -125,7 +125,7 @@ class Study:
         if params is None:
             params, origin = self._suggestion(claim.token.number, claim.asked)
             self._writer.suggest(claim.token, params, origin)
-        elif claim.token.attempt > 1:  # they come from the file
+        elif claim.waited:
             params = self.space.checked(params)
         token = claim.token
         self._held[token.number] = (token, time.monotonic())

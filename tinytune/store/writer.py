@@ -190,7 +190,7 @@ class Store(Reader):
                 row = self._db.one(sql.TAKE_WAITING, (worker, tick + 1, now, waiting)) or ()
                 token = Token(waiting, row[0], worker)
                 params = self._made(rows.params, row, f"trial {waiting}")
-                claim = Claim(token, row[1], row[2], params)
+                claim = Claim(token, row[1], row[2], params, waited=True)
             elif budget is not None and number >= budget:
                 return None
             else:
@@ -205,7 +205,7 @@ class Store(Reader):
                     sql.INSERT_TRIAL,
                     (number, origin, search, own, text, tick + 1, suggested, worker, now),
                 )
-                claim = Claim(Token(number, 1, worker), tick + 1, own, params)
+                claim = Claim(Token(number, 1, worker), tick + 1, own, params, waited=False)
             self._db.change(sql.SET_TICK, (tick + 1,))
         return claim
 
