@@ -7,6 +7,7 @@ import os
 import sqlite3
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -59,6 +60,7 @@ class Database:
         self._journal = ""
         self._synchronous = ""
         self._queue: int | None = None  # descriptor of the write-ahead log
+        self._close_queue: Callable[[], object] = lambda: None
 
     def one(self, sql: str, arguments: Arguments = ()) -> Row | None:
         """Return the first row, or None."""
@@ -152,9 +154,8 @@ class Database:
                     self._rest()
                     self._connection.close()  # before the next one tries
             self._connection.close()
-            if self._queue is not None:
-                os.close(self._queue)
-                self._queue = None
+            self._close_queue()
+            self._queue = None
 
     def _rest(self) -> None:
         """Put the file into rollback mode, which needs no side files even to be read.
@@ -191,6 +192,8 @@ class Database:
         self.one("PRAGMA user_version")  # the log is made by the first read
         with suppress(OSError):
             self._queue = _opened(f"{self._file.resolve()}-wal")
+            # Closed also where nobody closes this connection.
+            self._close_queue = weakref.finalize(self, os.close, self._queue)
 
     def _level(self, *, durable: bool) -> str:
         """Return the setting that makes a commit durable, or only safe.

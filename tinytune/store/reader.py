@@ -173,15 +173,16 @@ class Reader:
         previous = START
         for count, row in enumerate(self._db.all(sql.SELECT_ENDINGS)):
             before(count)
-            tick, link, number, attempt = row[0], row[1], row[9], row[10]
+            tick, link, attempt = row[0], row[1], row[10]
+            number = self._made(rows.number, row[9:10], "the number of a trial")
             (reported,) = self._db.one(sql.SELECT_REPORTED, (number, attempt)) or ("",)
             if link != digest(previous, tick, digest(*row[2:9]), reported, *row[9:]):
-                broken.append(int(number))
+                broken.append(number)
             previous = link  # so that one difference does not make all that follow differ
         if self.chain() != previous:
             broken.append(-1)
-        miscounted = self._db.all(sql.SELECT_MISCOUNTED)  # deaths are in no link
-        return broken + [number for (number,) in miscounted if number not in broken]
+        miscounted = self._all(rows.number, sql.SELECT_MISCOUNTED)  # deaths are in no link
+        return broken + [number for number in miscounted if number not in broken]
 
     def broken_seals(self) -> list[str]:
         """Return which rows beside the trials were changed after they were written."""
@@ -229,8 +230,7 @@ class Reader:
 
     def tick(self) -> int:
         """Return the last tick that was taken."""
-        (tick,) = self._db.one(sql.SELECT_TICK) or (0,)
-        return int(tick)
+        return self._made(rows.number, self._db.one(sql.SELECT_TICK) or (0,), "a clock")
 
     def chain(self) -> str:
         """Return the last link of the chain: two files with the same one have the same trials."""
@@ -239,8 +239,7 @@ class Reader:
 
     def next_number(self) -> int:
         """Return the number that the next new trial will have."""
-        (number,) = self._db.one(sql.NEXT_NUMBER) or (0,)
-        return int(number)
+        return self._made(rows.number, self._db.one(sql.NEXT_NUMBER) or (0,), "a trial")
 
     def history(self, before: int, after: int = 0) -> list[Finished]:
         """Return the trials told between two ticks, in the order in which they were told."""
@@ -252,7 +251,7 @@ class Reader:
 
     def failed_attempts(self) -> list[tuple[int, int]]:
         """Return (trial, tick) of each failure of a trial that was to run again."""
-        return [(int(trial), int(tick)) for trial, tick in self._db.all(sql.SELECT_FAILED_ATTEMPTS)]
+        return self._all(rows.failed_attempt, sql.SELECT_FAILED_ATTEMPTS)
 
     def _records(self, query: str, arguments: Sequence[object] = ()) -> list[TrialRecord]:
         return self._all(rows.trial, query, arguments)

@@ -97,6 +97,35 @@ def params(row: Sequence[Any]) -> dict[str, Any] | None:
     return None if row[-1] is None else _params(_object(row[-1]))
 
 
+def number(row: Sequence[Any]) -> int:
+    """Return a row's only cell: a trial's number, or a tick."""
+    return _whole(row[0])
+
+
+def next_one(row: Sequence[Any]) -> tuple[int, int | None, int, int | None, int]:
+    """Return tick, budget, next number, lowest waiting trial and the count of manual ones."""
+    tick, budget, number, lowest, manual = row
+    return (
+        _whole(tick),
+        None if budget is None else _whole(budget),
+        _whole(number),
+        None if lowest is None else _whole(lowest),
+        _whole(manual),
+    )
+
+
+def waiting(row: Sequence[Any]) -> tuple[int, int, int, dict[str, Any] | None]:
+    """Return attempt, tick of the first claim, seed and configuration of a trial that waited."""
+    attempt, asked, seed, _ = row
+    return _whole(attempt), _whole(asked), _whole(seed, 0, SEED_LIMIT), params(row)
+
+
+def failed_attempt(row: Sequence[Any]) -> tuple[int, int]:
+    """Return trial and tick of a failure."""
+    number, tick = row
+    return _whole(number), _whole(tick)
+
+
 def finished(row: Sequence[Any]) -> Finished:
     """Return a trial that ended, as a search is told of it."""
     number, state, configuration, value, told = row

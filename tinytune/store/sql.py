@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tinytune.digest import START
 from tinytune.history import Goal
 from tinytune.space import Space
 
@@ -74,14 +75,17 @@ UPDATE clock SET tick = tick + 1 WHERE EXISTS (
 RETURNING tick
 """
 # What a link is made of: the trial and its attempt, its metrics, its suggestion as far as there
-# was one then, how it ended (a digest made in Python), and the link before.
-_REPORTED = """
-(SELECT digest_sum(name, step, tick, value, time) FROM metric WHERE trial = ?1 AND attempt = ?2)
+# was one then, how it ended (a digest made in Python), and the link before. Who reported all of the
+# attempt's metrics knows their sum (?5).
+SELECT_REPORTED = f"""
+SELECT coalesce(digest_sum(name, step, tick, value, time), '{START}') FROM metric
+WHERE trial = ?1 AND attempt = ?2
 """
 END_IF_HELD = f"""
 UPDATE clock SET tick = tick + 1, chain = (
-    SELECT link(chain, clock.tick + 1, ?4, {_REPORTED}, number, attempt, worker, claimed, started,
-                seed, copied, search, asked, suggested, iif(params IS NULL, NULL, origin), params)
+    SELECT link(chain, clock.tick + 1, ?4, coalesce(?5, ({SELECT_REPORTED})), number, attempt,
+                worker, claimed, started, seed, copied, search, asked, suggested,
+                iif(params IS NULL, NULL, origin), params)
     FROM trial WHERE number = ?1)
 WHERE EXISTS (
     SELECT 1 FROM trial WHERE number = ?1 AND attempt = ?2 AND worker = ?3 AND state = 'running')
@@ -100,9 +104,6 @@ SELECT a.tick, a.link, a.ending, a.ended, a.seconds, NULL, NULL, a.error, a.trac
        iif(t.suggested < a.tick, t.origin, NULL), iif(t.suggested < a.tick, t.params, NULL)
 FROM attempt AS a JOIN trial AS t ON a.trial = t.number
 ORDER BY tick
-"""
-SELECT_REPORTED = """
-SELECT digest_sum(name, step, tick, value, time) FROM metric WHERE trial = ? AND attempt = ?
 """
 SELECT_MISCOUNTED = """
 SELECT number FROM trial WHERE deaths <> (state = 'failed' AND error LIKE 'its worker died%') + (

@@ -7,13 +7,15 @@ once the trial has been taken from it. Each change is one short transaction that
 from __future__ import annotations
 
 import json
+import math
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from tinytune import db, draw, process
-from tinytune.digest import START, digest
+from tinytune.digest import START, Sum, digest
 from tinytune.errors import LeaseLostError, StudyFileError
 from tinytune.history import (
     Claim,
@@ -84,6 +86,8 @@ class Store(Reader):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, db.open_writer(path))
+        self._reported: dict[Token, Sum] = {}  # of attempts that began here
+        self._reporting = threading.Lock()
 
     def join(
         self,
@@ -185,12 +189,13 @@ class Store(Reader):
         """
         now = time.time()
         with self._db.transaction():
-            tick, budget, number, waiting, manual = self._db.one(sql.SELECT_NEXT) or sql.NOTHING
+            next_one = self._db.one(sql.SELECT_NEXT) or sql.NOTHING
+            tick, budget, number, waiting, manual = self._made(rows.next_one, next_one, "a clock")
             if waiting is not None:
                 row = self._db.one(sql.TAKE_WAITING, (worker, tick + 1, now, waiting)) or ()
-                token = Token(waiting, row[0], worker)
-                params = self._made(rows.params, row, f"trial {waiting}")
-                claim = Claim(token, row[1], row[2], params, waited=True)
+                attempt, asked, own, params = self._made(rows.waiting, row, f"trial {waiting}")
+                token = Token(waiting, attempt, worker)
+                claim = Claim(token, asked, own, params, waited=True)
             elif budget is not None and number >= budget:
                 return None
             else:
@@ -207,6 +212,7 @@ class Store(Reader):
                 )
                 claim = Claim(Token(number, 1, worker), tick + 1, own, params, waited=False)
             self._db.change(sql.SET_TICK, (tick + 1,))
+        self._reported[claim.token] = Sum()
         return claim
 
     def add(self, params: Params, search: str, seed: int) -> int:
@@ -241,15 +247,19 @@ class Store(Reader):
     def report(self, token: Token, step: int, metrics: Mapping[str, float]) -> None:
         """Append one step's numbers; LeaseLostError if the trial was taken away."""
         now = time.time()
-        with self._db.transaction():
-            tick = self._tick_if_held(token)
-            self._db.change_many(
-                sql.INSERT_METRIC,
-                (
-                    (token.number, token.attempt, name, step, tick, value, now)
-                    for name, value in metrics.items()
-                ),
-            )
+        values = {n: None if math.isnan(value) else float(value) for n, value in metrics.items()}
+        with self._reporting:
+            reported = self._reported.pop(token, None)  # not known any more if this fails
+            with self._db.transaction():
+                tick = self._tick_if_held(token)
+                rows = [(name, step, tick, value, now) for name, value in values.items()]
+                self._db.change_many(
+                    sql.INSERT_METRIC, ((token.number, token.attempt, *row) for row in rows)
+                )
+            if reported is not None:
+                for row in rows:
+                    reported.step(*row)
+                self._reported[token] = reported
 
     def tell(self, token: Token, outcome: Outcome, seconds: float) -> None:
         """Write how a trial ended, durably; LeaseLostError if it was taken away."""
@@ -292,7 +302,9 @@ class Store(Reader):
     def _end(self, token: Token, *ending: object) -> tuple[int, str]:
         """Take a tick and make a link of the chain, behind the same fence."""
         held = (token.number, token.attempt, token.worker)
-        row = self._db.one(sql.END_IF_HELD, (*held, digest(*ending)))
+        reported = self._reported.pop(token, None)
+        known = None if reported is None else reported.finalize()
+        row = self._db.one(sql.END_IF_HELD, (*held, digest(*ending), known))
         tick, link = self._held(token, row)
         return int(tick), str(link)
 
