@@ -15,12 +15,11 @@ from tinytune.distributions import Choice, Distribution, Float, Int
 from tinytune.history import Finished, Pending
 from tinytune.space import Params, Space
 
-SEARCHES = {  # the name in the harness -> the search as the command line names it
-    "tinytune-cma-es": "cma-es",
-    "tinytune-cma-es-bipop": "cma-es(restarts=bipop)",
-    "tinytune-de": "de",
-    "tinytune-de-rand": "de(strategy=rand)",
-}
+SEARCHES = {f"tinytune-{name}": name for name in search.names()}
+"""The name in the harness -> the search as the command line names it."""
+SEARCHES["tinytune-latin"] = "latin(points={budget})"
+SEARCHES["tinytune-cma-es-bipop"] = "cma-es(restarts=bipop)"
+SEARCHES["tinytune-de-rand"] = "de(strategy=rand)"
 
 
 def distribution(parameter: Mapping[str, Any]) -> Distribution:
@@ -37,6 +36,20 @@ def space_of(parameters: Sequence[Mapping[str, Any]]) -> Space:
     return Space.of({parameter["name"]: distribution(parameter) for parameter in parameters})
 
 
+def grid(space: Space, trials: int) -> dict[str, int]:
+    """Return how many points of each range make the smallest grid of at least so many trials."""
+    ranges = [p.name for p in space.parameters if not isinstance(p.distribution, Choice)]
+    points = dict.fromkeys(ranges, 2)
+    for turn in range(len(ranges) * trials):
+        size = search.make("grid", {"points": points}).start(space, 0, None).size
+        if size is None or size >= trials:
+            break
+        name = ranges[turn % len(ranges)]
+        distribution = space.by_name[name].distribution
+        points[name] = min(points[name] + 1, distribution.size or trials)
+    return points
+
+
 class Adapter(adapters.Base):
     """One running search; without defaults, since the harness has none."""
 
@@ -46,8 +59,11 @@ class Adapter(adapters.Base):
 
     def init(self) -> None:
         """Start the search."""
-        options = search.make(*search.parse(self.text))
-        self.search = options.start(space_of(self.space), self.seed, None)
+        name, options = search.parse(self.text.format(budget=self.budget))
+        space = space_of(self.space)
+        if name == "grid":
+            options["points"] = grid(space, self.budget + self.workers)
+        self.search = search.make(name, options).start(space, self.seed, None)
         self.asked = 0
         self.pending: dict[int, Params] = {}
 
