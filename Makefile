@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 4
 
-DOCS := README.md docs/cli.md
+DOCS := README.md docs/cli.md docs/searches.md
 
 .PHONY: help demo test torture mutants portability lint docs format clean
 
@@ -34,7 +34,7 @@ lint: $(VENV)/.lint  ## Run the linters and the type checker
 	$(BIN)/mypy
 	$(BIN)/cog -P --check $(DOCS)
 
-docs: $(VENV)/.lint  ## Write what README.md and docs/cli.md show anew, from the commands themselves
+docs: $(VENV)/.lint  ## Write anew what README.md and docs show, from the commands themselves
 	$(BIN)/cog -P -r $(DOCS)
 
 format: $(VENV)/.lint  ## Format the code

@@ -101,6 +101,10 @@ class Board:
     ) -> None:
         modules.analyse.BUD = tuple(budgets)
         self._problems = {family: runs.problems(modules.run, family) for family in FAMILIES}
+        for name in (*self._problems["hpo"], *self._problems["syn"]):
+            self._problems[name] = [name]
+        for name in self._problems["bbob"]:
+            self._problems.setdefault(f"bbob {int(name[-2:])}D", []).append(name)
         references = modules.refs.load()
         for mode in stored.values():  # one best known value of each problem for both modes
             for at in mode.values():
@@ -111,6 +115,11 @@ class Board:
         self._scores = {
             mode: modules.analyse.Scores(found, references) for mode, found in stored.items()
         }
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The parts of families: single problems, and bbob's dimensions."""
+        return tuple(name for name in self._problems if name not in FAMILIES)
 
     def mean(self, mode: str, family: str, budget: int, name: str) -> Mean | None:
         """Return a search's mean, None if it was not run on each of the family's problems."""
@@ -141,27 +150,42 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     return [f"| {' | '.join(line)} |" for line in lines] + [""]
 
 
+def means(
+    board: Board, columns: dict[str, tuple[str, str, int]], searches: Sequence[str], *others: str
+) -> list[str]:
+    """Return a table of means: head -> (mode, family or part, budget); ours, and some others."""
+    names = {f"**{name}**": runs.PREFIX + name for name in searches}
+    names |= {LABELS.get(name, name): name for name in others}
+    cells = {}
+    for head, column in columns.items():
+        found = {label: board.mean(*column, name) for label, name in names.items()}
+        texts = {label: f"{mean.value:.2f}" for label, mean in found.items() if mean}
+        least = min(text for label, text in texts.items() if label.startswith("**"))
+        for label in names:
+            text = texts.get(label, NONE)
+            cells[label, head] = f"**{text}**" if text <= least else text
+    rows = [[label, *(cells[label, head] for head in columns)] for label in names]
+    return table(["search", *columns], rows)
+
+
 def overview(board: Board, searches: Sequence[str]) -> list[str]:
     """Return one table of all means, ours and the landmarks."""
-    columns = [(mode, family, budget) for mode in runs.MODES for family in FAMILIES
-               for budget in BUDGETS]  # fmt: skip
-    names = {f"**{name}**": runs.PREFIX + name for name in searches}
-    names |= {LABELS.get(name, name): name for name in (*LANDMARKS, "random")}
-    best = {
-        column: min(mean.value for name in searches
-                    if (mean := board.mean(*column, runs.PREFIX + name)))
-        for column in columns
-    }  # fmt: skip
-    rows = []
-    for label, name in names.items():
-        row = [label]
-        for column in columns:
-            mean = board.mean(*column, name)
-            text = NONE if mean is None else f"{mean.value:.2f}"
-            row.append(f"**{text}**" if mean and mean.value == best[column] else text)
-        rows.append(row)
-    heads = ["search", *(f"{f} {b}{', 4 w.' if m == 'par4' else ''}" for m, f, b in columns)]
-    return table(heads, rows)
+    columns = {
+        f"{family} {budget}{', 4 w.' if mode == 'par4' else ''}": (mode, family, budget)
+        for mode in runs.MODES
+        for family in FAMILIES
+        for budget in BUDGETS
+    }
+    return means(board, columns, searches, *LANDMARKS, "random")
+
+
+def by_parts(board: Board, searches: Sequence[str]) -> list[str]:
+    """Return a table of each problem, and of bbob's dimensions, for each budget; one worker."""
+    lines = []
+    for budget in BUDGETS:
+        columns = {part.partition("_")[2] or part: ("seq", part, budget) for part in board.parts}
+        lines += [f"At {budget} evaluations:", "", *means(board, columns, searches)]
+    return lines
 
 
 def beside(board: Board, duels: list[Duel], mode: str, family: str, ours: str) -> list[list[str]]:
@@ -219,6 +243,8 @@ def report(board: Board, searches: Sequence[str]) -> str:
     duels = list(board.duels(searches))
     lines = [INTRODUCTION, "## All searches", "", OVERVIEW, ""]
     lines += overview(board, searches)
+    lines += ["## Problem by problem, one worker", "", PARTS, ""]
+    lines += by_parts(board, searches)
     lines += ["## Our searches beside the same algorithm elsewhere", "", COUNTS, ""]
     lines += summary(duels, searches)
     lines += ["### Where ours is worse", ""]
@@ -280,7 +306,12 @@ What to hold against these figures:
 - cma-es and de were measured on these problems while they were written.
 - The five hpo problems are the same in every run; only the seed differs.
 """
-OVERVIEW = "Mean regret. Bold: the best of tinytune's. -: not run. *4 w.*: 4 workers."
+OVERVIEW = """\
+Mean regret. Bold: the best of tinytune's, and others that are as good. -: not run.
+*4 w.*: 4 workers."""
+PARTS = """\
+enet_diabetes to sgd_bc tune real models; of branin2of10's ten numbers two matter; noisyhart6 has
+noise; steps5 has plateaus; cat8 has categories alone; condtree has conditions. Bold: the best."""
 COUNTS = "Comparisons over families, budgets and numbers of workers, wherever both have runs."
 
 
