@@ -124,6 +124,17 @@ class Database:
             with suppress(OSError):
                 fcntl.lockf(self._queue, fcntl.LOCK_UN, 2, _GATE)
 
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Let all reads of a block see the file as it is in one moment, whoever writes."""
+        with self._lock:
+            self._attempt(lambda: self._execute("BEGIN"))
+            try:
+                yield
+            finally:
+                with suppress(sqlite3.Error):
+                    self._connection.execute("ROLLBACK")
+
     def checkpoint(self) -> None:
         """Fold the journal into the file, unless that was done within the last second.
 
@@ -229,8 +240,9 @@ class Database:
             while True:
                 try:
                     return run()
-                except (OverflowError, UnicodeDecodeError) as error:
-                    # A number beyond what SQLite counts to; or its message quotes damaged bytes.
+                except (OverflowError, UnicodeDecodeError, SystemError) as error:
+                    # A number beyond what SQLite counts to; or its message quotes damaged bytes,
+                    # or a function of ours was to be given some.
                     raise StudyFileError(
                         f"{self.path} is damaged: restore it from a copy"
                     ) from error

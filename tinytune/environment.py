@@ -21,7 +21,7 @@ from tinytune.history import Environment, Source
 from tinytune.objective import Objective
 
 MOST_FILES = 200  # local modules whose text is kept
-LONGEST_SOURCE = 256 * 1024  # bytes of one of them
+LONGEST_SOURCE = 256 * 1024  # characters; of a longer one the hash alone is kept
 LONGEST_DIFF = 100_000  # characters
 GIT_SECONDS = 10.0
 VARIABLES = (  # no others are looked at: an environment is full of secrets
@@ -32,6 +32,7 @@ SECRET_FILES = (  # whatever is in them is not stored, neither as source nor in 
     "*.env", ".env*", "*secret*", "*credential*", "*password*", "*token*", "*.pem", "*.key",
     "id_rsa*", "id_ed25519*", ".netrc", ".pypirc",
 )  # fmt: skip
+USUAL_WORDS = ("*token*", "*password*")  # in the names of Python files: tokenizer.py
 _parsing = threading.Lock()  # Python 3.11's parser fails now and then in two threads at once
 _NOT_LOCAL = {"site-packages", "dist-packages", "__pycache__", "node_modules"}
 
@@ -46,7 +47,8 @@ def gather(objective: Objective, study: Path, *, with_git: bool = True) -> Envir
         for path in _local_files(main):
             source = _source(path)
             files[path.relative_to(main.parent).as_posix()] = source.hash
-            if not _is_secret(path.name) and len(sources) < MOST_FILES:
+            is_short = len(source.text) <= LONGEST_SOURCE
+            if is_short and not _is_secret(path.relative_to(main.parent)):
                 sources.append(source)
             imports |= _imports(source.text)
     facts: dict[str, Any] = {
@@ -58,9 +60,10 @@ def gather(objective: Objective, study: Path, *, with_git: bool = True) -> Envir
         "sqlite": sqlite3.sqlite_version,
         "packages": _packages(imports),
         "variables": {name: os.environ[name] for name in VARIABLES if name in os.environ},
-        "argv": [_command(), *sys.argv[1:]],
+        "argv": _command(),
         "folder": os.path.relpath(Path.cwd(), study.absolute().parent),
         "files": files,
+        "main": None if main is None else main.name,
     }
     if main is not None and with_git:
         facts |= _git(main.parent)
@@ -153,15 +156,16 @@ def _imports(text: str, *, whole: bool = False) -> set[str]:
 
 def _source(path: Path) -> Source:
     try:
-        content = path.read_bytes()
+        text = path.read_text(encoding="utf-8", errors="replace")  # as `loading.source` does
     except OSError:  # it was loaded, and has gone since
-        content = b""
-    text = content[:LONGEST_SOURCE].decode("utf-8", "replace")
+        text = ""
     return Source(hashlib.sha256(text.encode()).hexdigest(), path.name, text)
 
 
-def _is_secret(name: str) -> bool:
-    return any(fnmatch(name.lower(), pattern) for pattern in SECRET_FILES)
+def _is_secret(path: Path) -> bool:
+    """Return whether a source, or a folder that it is in, is named as if it held secrets."""
+    patterns = [pattern for pattern in SECRET_FILES if pattern not in USUAL_WORDS]
+    return any(fnmatch(part.lower(), pattern) for part in path.parts for pattern in patterns)
 
 
 def _packages(imports: set[str]) -> dict[str, str]:
@@ -184,9 +188,11 @@ def _packages(imports: set[str]) -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
-def _command() -> str:
+def _command() -> list[str]:
+    """Return the command; of a script of the user's own the name alone, whatever it was told."""
     name = Path(sys.argv[0]).name
-    return "tinytune" if name == "__main__.py" else name
+    is_ours = name == "tinytune" or Path(sys.argv[0]).parts[-2:] == ("tinytune", "__main__.py")
+    return ["tinytune", *sys.argv[1:]] if is_ours else [name]
 
 
 def _cpu() -> str:
@@ -203,7 +209,11 @@ def _git(folder: Path) -> dict[str, str]:
     commit = _asked(folder, "rev-parse", "HEAD")
     if commit is None:
         return {}
-    excluded = [f":(exclude,icase,glob)**/{pattern}" for pattern in SECRET_FILES]
+    excluded = [
+        f":(exclude,icase,glob)**/{pattern}{inside}"
+        for pattern in SECRET_FILES
+        for inside in ("", "/**")
+    ]
     safely = ("--no-ext-diff", "--no-textconv", "--no-color")
     text = _asked(folder, "diff", *safely, "HEAD", "--", ":/", *excluded) or ""
     if len(text) > LONGEST_DIFF:

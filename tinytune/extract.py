@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from tinytune import __version__
 from tinytune.errors import TinytuneError, UsageError
-from tinytune.history import Environment, Source, StudyRecord
+from tinytune.history import Environment, Source
 from tinytune.store.reader import Reader
 
 _README = """\
@@ -45,9 +45,12 @@ def sources(reader: Reader) -> dict[str, Source]:
     return found
 
 
-def target(record: StudyRecord, files: dict[str, Source]) -> str:
+def target(reader: Reader, files: dict[str, Source]) -> str:
     """Return the objective among its files; TinytuneError if the study holds none."""
-    name = next(iter(_main_first(record, files)), None)
+    record, around = reader.study(), reader.environments()
+    main = around[-1].known.get("main") if around else None
+    known = next((name for name in files if files[name].hash == record.source_hash), None)
+    name = main if main in files else known
     if name is None:
         raise TinytuneError(
             "the study holds no source of its objective: name the file with --objective"
@@ -59,8 +62,8 @@ def write(reader: Reader, folder: Path) -> list[Path]:
     """Write everything into a new or empty folder, and return what was written."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is there and not an empty folder: name another one")
-    record, files = reader.study(), sources(reader)
-    main = target(record, files)
+    files = sources(reader)
+    main = target(reader, files)
     known = reader.environments()
     around = known[-1] if known else None
     texts = {name: source.text for name, source in files.items()}
@@ -72,8 +75,16 @@ def write(reader: Reader, folder: Path) -> list[Path]:
         target=shlex.quote(main),
     )
     if around is not None and around.known.get("diff"):
-        texts["uncommitted.diff"] = f"commit {around.known['commit']}\n{around.known['diff']}"
+        commit = around.known.get("commit", "unknown")
+        texts["uncommitted.diff"] = f"commit {commit}\n{around.known['diff']}"
     return write_texts(texts, folder)
+
+
+def missing(reader: Reader) -> list[str]:
+    """Return the objective's files whose text the study does not hold."""
+    known = reader.environments()
+    named = known[-1].known.get("files", {}) if known else {}
+    return sorted(set(named) - set(sources(reader)))
 
 
 def write_texts(texts: dict[str, str], folder: Path) -> list[Path]:
@@ -85,10 +96,6 @@ def write_texts(texts: dict[str, str], folder: Path) -> list[Path]:
         path.write_text(text, encoding="utf-8")
         written.append(path)
     return written
-
-
-def _main_first(record: StudyRecord, files: dict[str, Source]) -> list[str]:
-    return sorted(files, key=lambda name: files[name].hash != record.source_hash)
 
 
 def _is_inside(name: str) -> bool:

@@ -15,7 +15,8 @@ from tinytune.search import options_class
 from tinytune.store.reader import Reader
 from tinytune.store.writer import create
 
-_RANGE = re.compile(r"(\d+)(?:-(\d+))?")
+_RANGE = re.compile(r"(\d{1,9})(?:-(\d{1,9}))?")
+LONGEST_RANGE = 100_000
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,10 @@ def numbers(text: str) -> list[int]:
             raise UsageError(f"{text!r} is no list of trials: write 3,17,40-60")
         first = int(match[1])
         last = first if match[2] is None else int(match[2])
-        if not first <= last < first + 10_000_000:
-            raise UsageError(f"{part.strip()!r} is no range of trials: write the smaller first")
+        if not first <= last < first + LONGEST_RANGE:
+            raise UsageError(
+                f"{part.strip()!r} is no range of up to {LONGEST_RANGE:,} trials, the smaller first"
+            )
         found |= dict.fromkeys(range(first, last + 1))
     return list(found)
 
@@ -86,9 +89,10 @@ def start(original: Reader, path: Path, trials: Sequence[TrialRecord]) -> bool:
         if create(path, wanted, source, __version__, copies):
             return True
     with Reader(path) as reader:
-        found = [trial.copied for trial in reader.trials()]
-        if reader.study().copied == copied and found == [trial.number for trial in trials]:
-            return False
+        there = reader.study().copied
+        found = [(trial.copied, trial.params, trial.seed) for trial in reader.trials()]
+    if there is not None and found == [(t.number, t.params, t.seed) for t in trials]:
+        return False
     raise StudyMismatchError(
         f"{path} holds something else than the repetition of these trials of {original.path}: "
         "name another file with --output"
@@ -121,10 +125,13 @@ def compare(original: Reader, repeated: Reader, tolerance: float) -> list[Compar
 def _comparison(old: TrialRecord, new: TrialRecord, tolerance: float) -> Comparison:
     values = (old.number, new.number, old.value, new.value)
     if old.value is None or new.value is None:
-        same = old.state == new.state
-        return Comparison(*values, same, "" if same else f"{old.state} then, {new.state} now")
+        same = old.state == new.state and old.error == new.error
+        note = "failed as before" if same else f"{old.state} then, {new.state} now"
+        if not same and old.state == new.state:
+            note = f"failed otherwise: {new.error}"
+        return Comparison(*values, same, note)
     close = abs(new.value - old.value) <= tolerance * max(1.0, abs(old.value))
-    return Comparison(*values, close or math.isclose(new.value, old.value, rel_tol=0, abs_tol=0))
+    return Comparison(*values, close)
 
 
 def verdict(found: Sequence[Comparison], total: int, tolerance: float) -> str:
@@ -134,7 +141,8 @@ def verdict(found: Sequence[Comparison], total: int, tolerance: float) -> str:
     if outside:
         worst = max(outside, key=lambda each: each.difference or math.inf)
         apart = "" if worst.difference is None else f" by {worst.difference:.2g}"
-        text += f"; trial {worst.number} differs{apart}: its objective may not be seeded"
+        cause = worst.note or "its objective may not be seeded"
+        text += f"; trial {worst.number} differs{apart}: {cause}"
     if len(found) < total:
         text += f"; {total - len(found)} have not been run yet: give the same command again"
     return text

@@ -83,7 +83,11 @@ def start(
     wanted = _wanted(path, objective, target, wishes, found)
     if found is None and _is_endless(wanted) and not has_timeout:
         wanted = replace(wanted, budget=DEFAULT_TRIALS)
-    wanted = study.with_budget(wanted)
+    manual = 0
+    if found is not None:
+        with Reader(path) as reader:
+            manual = reader.manual()
+    wanted = study.with_budget(wanted, manual)
     is_new = study.start(path, wanted, loading.source(objective))
     vouch(path, objective, target)
     return is_new
@@ -136,7 +140,9 @@ def extend(path: Path, trials: str | None) -> None:
     if trials.startswith("+"):
         with Reader(path) as reader:
             more += reader.next_number() if record.budget is None else record.budget
-    budget = study.with_budget(replace(record, budget=more)).budget
+    with Reader(path) as reader:
+        manual = reader.manual()
+    budget = study.with_budget(replace(record, budget=more), manual).budget
     if budget != record.budget:
         study.set_budget(path, budget)
 
@@ -162,6 +168,7 @@ def check_space(path: Path, objective: Objective) -> None:
     record = _found(path)
     if record is None:
         return
+    objective.settings_with(record.settings)  # refuses what it does not have
     here = replace(record, space=objective.space, goals=objective.goals)
     different = study.differences(record, here)
     if different:

@@ -186,7 +186,10 @@ class Study:
         self._writer.give_back(token)
 
     def is_over(self) -> bool:
-        """Return whether no trial is waiting or running; what dead workers held is taken first."""
+        """Return whether no trial is waiting or running; what dead workers held is taken first.
+
+        What was asked for by hand is not waited for.
+        """
         self._bury_the_dead()
         return not self._reader.has_open_trials()
 
@@ -337,9 +340,12 @@ def _search_text(record: StudyRecord) -> str:
     return f"{record.search.name}({options})"
 
 
-def with_budget(record: StudyRecord) -> StudyRecord:
-    """Return the record with its budget cut to what its search can suggest at all."""
+def with_budget(record: StudyRecord, manual: int = 0) -> StudyRecord:
+    """Return the record with its budget cut to what its search can suggest at all.
+
+    Trials that were given by hand come on top of that.
+    """
     size = Fold(record).size
-    if size is None or (record.budget is not None and record.budget <= size):
+    if size is None or (record.budget is not None and record.budget <= size + manual):
         return record
-    return replace(record, budget=size)
+    return replace(record, budget=size + manual)

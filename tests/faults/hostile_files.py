@@ -116,8 +116,8 @@ def readings() -> dict[str, tuple]:
         "show --code --diff": (commands.show, (None, True, False, True, "table")),
         "show 0 --environment": (commands.show, (0, False, True, False, "table")),
         "show --environment --format=json": (commands.show, (None, False, True, False, "json")),
-        "verify": (proof.verify, ("table",)),
-        "verify --format=json": (proof.verify, ("json",)),
+        "verify": (proof.verify, (None, "table")),
+        "verify --format=json": (proof.verify, (None, "json")),
         "status": (commands.status, (False, "table")),
         "status --format=json": (commands.status, (False, "json")),
     }

@@ -87,11 +87,9 @@ MUTANTS = [
     Mutant(
         "claim outside of the transaction",
         "tinytune/store/writer.py",
-        "        now = time.time()\n        with self._db.transaction():\n"
-        "            tick, budget,",
-        "        now = time.time()\n        tick, budget, number, waiting = "
-        "self._db.one(sql.SELECT_NEXT) or sql.NOTHING\n"
-        "        with self._db.transaction():\n            _tick, _budget, _number,",
+        "with self._db.transaction():\n            next_one = self._db.one(sql.SELECT_NEXT)",
+        "next_one = self._db.one(sql.SELECT_NEXT)\n        with self._db.transaction():\n"
+        "            next_one = next_one",
         "tests/faults/test_contention.py::test_many_processes_write_one_file",
     ),
     Mutant(

@@ -345,10 +345,11 @@ for further_command in (
     proof.diff,
     hand.add,
     hand.ask,
-    hand.tell,
     care.pack,
     care.retry,
     care.release,
     care.check,
 ):
     app.command()(further_command)
+# A result may be negative, and must not be taken for an option.
+app.command(context_settings={"ignore_unknown_options": True})(hand.tell)

@@ -69,6 +69,7 @@ def tell(
     from tinytune.cli import values
     from tinytune.errors import UsageError
     from tinytune.history import Outcome
+    from tinytune.objective import outcome
     from tinytune.output.formats import number_text
     from tinytune.study import Study
 
@@ -76,9 +77,12 @@ def tell(
         raise UsageError("give the result, or --failed REASON")
     with Study(study, by_hand=True) as opened:
         trial = opened.take_up(number)
-        told = opened.tell(
-            trial, values.result(value) if value else Outcome("failed", error=failed)
-        )
+        found = Outcome("failed", error=failed)
+        if value:
+            found = outcome(values.result(value), opened.record.goals)
+            if found.state == "failed":  # a slip of the pen must not fail the trial
+                raise UsageError(f"that cannot be told: {found.error}")
+        told = opened.tell(trial, found)
     if told.state == "failed":
         typer.echo(f"trial {number} has failed: {told.error}", err=True)
     else:

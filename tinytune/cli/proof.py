@@ -10,19 +10,30 @@ import typer
 from tinytune.cli.care import Debug, DetailFormat, StudyFile
 
 
-def verify(study: StudyFile, form: DetailFormat = "table", debug: Debug = False) -> None:
+def verify(
+    study: StudyFile,
+    objective: Annotated[
+        str | None,
+        typer.Option(metavar="TARGET", help="Load this file first, for a search of your own."),
+    ] = None,
+    form: DetailFormat = "table",
+    debug: Debug = False,
+) -> None:
     """Recompute every suggestion of a study from its file alone; exit code 1 if one differs.
 
     Nothing of the objective is run. Digests of all rows are compared too: they show accidents
     and casual edits, not a forger who computes them anew.
     """
+    from tinytune import loading
     from tinytune import verify as verifying
     from tinytune.output import formats, proof
     from tinytune.output.progress import Counter
     from tinytune.store.reader import Reader
 
     formats.check_detail_format(form)
-    with Reader(study) as reader, Counter("verifying") as counter:
+    if objective is not None:
+        loading.load(objective)
+    with Reader(study) as reader, Counter("verifying") as counter, reader.snapshot():
         found = verifying.verify(reader, counter.show)
     if form == "json":
         typer.echo(formats.json_text(proof.verification_json(found)))
@@ -81,7 +92,8 @@ def replicate(
     ):
         session.check_space(study, loaded)
         wanted = None if trials is None else repeating.numbers(trials)
-        chosen = repeating.chosen(original, wanted, top)
+        with original.snapshot():
+            chosen = repeating.chosen(original, wanted, top)
         is_new = repeating.start(original, path, chosen)
         if not trust_code:
             session.vouch(path, loaded, target)
@@ -108,11 +120,15 @@ def extract(
 ) -> None:
     """Write the objective's stored sources, its requirements and a README into a folder."""
     from tinytune import extract as extracting
+    from tinytune.output.formats import clean
     from tinytune.store.reader import Reader
 
     with Reader(study) as reader:
         written = extracting.write(reader, folder)
+        missing = extracting.missing(reader)
     typer.echo("\n".join(map(str, written)))
+    for name in missing:
+        typer.echo(f"not there: {clean(name)}, whose text the study does not hold", err=True)
     typer.echo(f"next: read {folder / 'README.md'}, and the code before you run it", err=True)
 
 
@@ -128,7 +144,7 @@ def diff(
     from tinytune.store.reader import Reader
 
     formats.check_detail_format(form)
-    with Reader(first) as one, Reader(second) as other:
+    with Reader(first) as one, Reader(second) as other, one.snapshot(), other.snapshot():
         found = contrast(one, other)
     if form == "json":
         typer.echo(formats.json_text(vars(found)))

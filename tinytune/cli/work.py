@@ -155,11 +155,13 @@ def objective_of(
     if named is not None:
         raise UsageError("give --objective or --trust-code, not both")
     files = extract.sources(reader)
-    target = extract.target(reader.study(), files)
+    target = extract.target(reader, files)
     typer.echo(f"running the code that {reader.path} holds:", err=True)
     for name, source in files.items():
         lines = len(source.text.splitlines())
         typer.echo(f"  {clean(name)}: {lines} lines, SHA-256 {source.hash}", err=True)
+    for name in extract.missing(reader):
+        typer.echo(f"  {clean(name)}: its text is not in the study", err=True)
     with tempfile.TemporaryDirectory(prefix="tinytune-") as folder:
         extract.write_texts({name: source.text for name, source in files.items()}, Path(folder))
         place = f"{folder}/{target}"

@@ -47,7 +47,11 @@ def verification_text(found: Verification) -> str:
     parts += [f"wrong: {clean(problem)}" for problem in found.problems]
     parts += _reasons(found)
     total = found.count("exact") + len(differing)
-    parts.append(f"{found.count('exact')} of {total} suggestions recomputed exactly")
+    parts.append(
+        f"{found.count('exact')} of {total} suggestions recomputed exactly"
+        if total
+        else "no suggestion could be recomputed"
+    )
     parts.append("all digests hold" if not found.problems else "the file is not as it was written")
     return "\n".join(parts)
 

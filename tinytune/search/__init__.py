@@ -68,6 +68,8 @@ _registered: dict[str, type[SearchOptions]] = {}
 
 def register(options: type[SearchOptions]) -> None:
     """Make a search of your own known by its name; call it in the objective's file."""
+    if options.name.replace("-", "_") in _CLASSES:
+        raise UsageError(f"there is a search {options.name!r} already: give yours another name")
     _registered[options.name] = options
 
 
@@ -129,11 +131,11 @@ def parse(text: str) -> tuple[str, dict[str, object]]:
     with suppress(SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
         tree = ast.parse(name.replace("-", "_") + bracket + rest, mode="eval").body
         if isinstance(tree, ast.Name):
-            return tree.id, {}
+            return name.strip(), {}
         if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and not tree.args:
             options = {keyword.arg: _literal(keyword.value) for keyword in tree.keywords}
             if None not in options and len(options) == len(tree.keywords):
-                return tree.func.id, {str(option): value for option, value in options.items()}
+                return name.strip(), {str(option): value for option, value in options.items()}
     raise UsageError(f"{text!r} is not a search: write a name, or name(option=value)")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -79,6 +80,15 @@ class Reader:
                 "another program, and is not used; get it anew from where it came from"
             )
 
+    def snapshot(self) -> AbstractContextManager[None]:
+        """Let all reads of a block see the study as it is in one moment."""
+        return self._db.snapshot()
+
+    def manual(self) -> int:
+        """Return how many trials were given by hand."""
+        *_, manual = self._db.one(sql.SELECT_NEXT) or sql.NOTHING
+        return self._made(rows.number, (manual,), "a trial")
+
     def has_voucher(self, mark: str) -> bool:
         """Return whether a user has left this mark."""
         return self._db.one(sql.SELECT_VOUCHER, (mark,)) is not None
@@ -122,7 +132,7 @@ class Reader:
 
     def values(self) -> list[float]:
         """Return the values of the complete trials in the order in which they ended."""
-        return [value for (value,) in self._db.all(sql.SELECT_VALUES)]
+        return self._all(rows.value, sql.SELECT_VALUES)
 
     def curves(self, trial: TrialRecord) -> dict[str, dict[int, float]]:
         """Return what a trial's current or last attempt reported: name -> step -> value."""

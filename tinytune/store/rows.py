@@ -102,6 +102,11 @@ def number(row: Sequence[Any]) -> int:
     return _whole(row[0])
 
 
+def value(row: Sequence[Any]) -> float:
+    """Return a complete trial's value."""
+    return _finite(row[0])
+
+
 def next_one(row: Sequence[Any]) -> tuple[int, int | None, int, int | None, int]:
     """Return tick, budget, next number, lowest waiting trial and the count of manual ones."""
     tick, budget, number, lowest, manual = row

@@ -190,7 +190,8 @@ SELECT_BEST = {
 COUNT_STATES = "SELECT state, count(*) FROM trial GROUP BY state"
 HAS_OPEN = """
 SELECT EXISTS (SELECT 1 FROM trial WHERE state = 'waiting')
-    OR EXISTS (SELECT 1 FROM trial WHERE state = 'running')
+    OR EXISTS (SELECT 1 FROM trial JOIN worker ON trial.worker = worker.id
+               WHERE state = 'running' AND NOT (machine = 'by hand' AND pid = 0))
 """
 SELECT_VALUES = "SELECT value FROM trial WHERE state = 'complete' ORDER BY told"
 COUNT_FAILURES_AT_END = """
