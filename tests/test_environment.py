@@ -43,6 +43,8 @@ def project(tmp_path, monkeypatch):
     (tmp_path / "unused.py").write_text("x = 1\n")
     (tmp_path / "my_secrets.py").write_text("key = 'hunter2'\n")
     (tmp_path / ".env").write_text("KEY=hunter2\n")
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "x.txt").write_text("hunter2\n")
     git(tmp_path, "init", "-q", "-b", "work")
     git(tmp_path, "add", "-A", "-f")
     git(tmp_path, "commit", "-q", "-m", "first")
@@ -78,6 +80,7 @@ def test_git_s_commit_and_changes_are_known_without_secrets(project):
     assert len(known["commit"]) == 40
     (project / "model.py").write_text("size = 4\n")
     (project / ".env").write_text("KEY=swordfish\n")
+    (project / "secrets" / "x.txt").write_text("swordfish\n")
     (project / "my_secrets.py").write_text("key = 'swordfish'\n")
     _, known = facts(project)
     assert "+size = 4" in known["diff"]
@@ -90,6 +93,20 @@ def test_the_text_of_a_secret_file_is_not_stored(project):
     found, known = facts(project)
     assert "my_secrets.py" in known["files"]
     assert all("hunter2" not in source.text for source in found.sources)
+
+
+def test_usual_words_in_a_module_s_name_are_no_secret(project):
+    (project / "tokenizer.py").write_text("words = 3\n")
+    (project / "model.py").write_text("import tokenizer\n")
+    found, _ = facts(project)
+    assert "words = 3\n" in {source.text for source in found.sources}
+
+
+def test_what_a_script_of_ones_own_was_told_is_not_stored(project, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["/somewhere/drive.py", "--api-key", "hunter2"])
+    assert facts(project)[1]["argv"] == ["drive.py"]
+    monkeypatch.setattr(sys, "argv", ["/usr/bin/tinytune", "run", "train.py"])
+    assert facts(project)[1]["argv"] == ["tinytune", "run", "train.py"]
 
 
 def test_a_long_diff_is_cut(project, monkeypatch):

@@ -6,9 +6,10 @@ import pytest
 
 from tests.shell import ROOT, tinytune
 from tests.studies import SPACE, make_study
-from tinytune import process
+from tinytune import process, session
 from tinytune.errors import SpaceError, UsageError
 from tinytune.lease import Watch
+from tinytune.search.fold import Fold
 from tinytune.store.reader import Reader
 from tinytune.study import Study
 from tinytune.verify import verify
@@ -119,6 +120,30 @@ def test_a_trial_is_asked_for_and_told_by_hand(tmp_path):
     assert exact(path) == 2
 
 
+def test_a_result_may_be_negative_and_a_slip_of_the_pen_is_no_failure(tmp_path):
+    path = make_study(tmp_path)
+    tinytune("ask", path)
+    for slip in ("0,5", "nan", "error=2"):
+        refused = tinytune("tell", path, 0, slip)
+        assert refused.returncode == 2
+        assert "that cannot be told" in refused.stderr
+    assert trials_of(path)[0].state == "running"
+    assert tinytune("tell", path, 0, "-0.5").returncode == 0
+    assert trials_of(path)[0].value == -0.5
+
+
+def test_a_grid_that_is_extended_keeps_its_points_beside_trials_by_hand(tmp_path):
+    path = make_study(tmp_path, search="grid", budget=2, points={"x": 2}, order="even")
+    with Study(path) as study:
+        study.add(GIVEN, 1.0)
+        study.add(GIVEN, 1.0)
+        size = Fold(study.record).size
+    session.extend(path, "+1000")
+    finish(path)
+    searched = [t.params for t in trials_of(path) if t.origin != "manual"]
+    assert len(searched) == len({repr(params) for params in searched}) == size
+
+
 def test_what_was_asked_for_is_held_until_it_is_released(tmp_path):
     path = make_study(tmp_path, budget=1)
     assert tinytune("ask", path).returncode == 0
@@ -127,7 +152,7 @@ def test_what_was_asked_for_is_held_until_it_is_released(tmp_path):
     assert watch.dead({1: (0, process.BY_HAND)}) == []  # however long it takes
     with Study(path) as study:
         assert study.ask() is None
-        assert not study.is_over()
+        assert study.is_over()  # `resume` does not wait for somebody's hand
     released = tinytune("release", path)
     assert "1 trials given back" in released.stderr
     refused = tinytune("tell", path, 0, 1.0)

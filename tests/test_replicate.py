@@ -142,6 +142,37 @@ def test_there_must_be_something_to_repeat(study):
         replicate.chosen(reader, None, None)
 
 
+def test_a_trial_that_fails_otherwise_than_before_is_no_agreement(study, tmp_path):
+    source = (tmp_path / "seeded.py").read_text()
+    (tmp_path / "seeded.py").write_text(
+        source.replace("    import time\n", "    raise ValueError(x)\n")
+    )
+    path = tmp_path / "failing.db"
+    tinytune("run", "seeded.py", "--study", path, "--trials", 2, "--quiet")
+    same = tinytune("replicate", path, "--quiet")
+    assert same.returncode == 0
+    assert "failed as before" in same.stdout
+    (tmp_path / "seeded.py").write_text(
+        source.replace("    import time\n", "    import not_there\n")
+    )
+    other = tinytune("replicate", path, "--quiet", "-o", tmp_path / "other.db")
+    assert other.returncode == 1
+    assert "0 of 2 within" in other.stdout
+    assert "failed otherwise: ModuleNotFoundError" in other.stdout
+
+
+def test_the_objective_is_found_among_its_files_also_after_a_change(study, tmp_path):
+    with (tmp_path / "seeded.py").open("a") as file:
+        file.write("# a comment\n")
+    (tmp_path / "aaa.py").write_text("x = 1\n")
+    text = (tmp_path / "lazily.py").read_text()
+    (tmp_path / "lazily.py").write_text(f"import aaa\n{text}")
+    assert tinytune("resume", study, "--trials", 9, "--quiet").returncode == 0
+    done = tinytune("replicate", study, "--trust-code", "--quiet")
+    assert done.returncode == 0, done.stderr
+    assert "9 of 9 within" in done.stdout
+
+
 # What is extracted.
 
 

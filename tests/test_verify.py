@@ -272,6 +272,26 @@ def test_any_interleaving_of_many_workers_with_kills_is_exact(tmp_path_factory, 
     assert found.count("exact") >= 10
 
 
+def test_a_study_at_work_is_seen_as_it_is_in_one_moment(tmp_path):
+    path = tmp_path / "study.db"
+    assert create(path, study_of("cma-es", 1), None, __version__)
+    with Study(path) as study:
+        for _ in range(5):
+            study.tell(study.ask(), 0.5)
+
+        def work_on(done, total):
+            trial = study.ask()
+            if trial is not None:
+                trial.report(0, loss=1.0)
+                study.tell(trial, 0.25)
+
+        with Reader(path) as reader, reader.snapshot():
+            found = verify(reader, work_on)
+        assert found.is_good
+        assert found.count("exact") == 5
+        assert len(study.trials()) > 5
+
+
 # The digests themselves.
 
 
