@@ -121,6 +121,14 @@ def test_another_objective_is_refused(study, tmp_path):
     assert "parameter 'x'" in done.stderr
 
 
+def test_a_setting_that_the_objective_does_not_have_is_refused(study, tmp_path):
+    other = tmp_path / "other.py"
+    other.write_text((tmp_path / "seeded.py").read_text().replace("wait", "pause"))
+    done = tinytune("replicate", study, "--objective", other, "--quiet")
+    assert done.returncode == 1
+    assert "made with other settings: train has no setting 'wait'" in done.stderr
+
+
 def test_numbers_are_read():
     assert replicate.numbers("3,17,40-43") == [3, 17, 40, 41, 42, 43]
     assert replicate.numbers(" 1 , 1") == [1]

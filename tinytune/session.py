@@ -168,7 +168,6 @@ def check_space(path: Path, objective: Objective) -> None:
     record = _found(path)
     if record is None:
         return
-    objective.settings_with(record.settings)  # refuses what it does not have
     here = replace(record, space=objective.space, goals=objective.goals)
     different = study.differences(record, here)
     if different:
@@ -176,6 +175,10 @@ def check_space(path: Path, objective: Objective) -> None:
             f"{objective.name} has changed: {'; '.join(different)}. "
             f"Undo that to continue {path}, or start another study"
         )
+    try:
+        objective.settings_with(record.settings)
+    except UsageError as error:
+        raise StudyMismatchError(f"{path} was made with other settings: {error}") from error
 
 
 def repeats_itself(path: Path, objective: Objective) -> tuple[Outcome, Outcome]:

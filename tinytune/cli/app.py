@@ -338,18 +338,19 @@ def searches(form: DetailFormat = "table", debug: Debug = False) -> None:
         typer.echo(searches.text(found))
 
 
-for further_command in (
-    proof.verify,
-    proof.replicate,
-    proof.extract,
-    proof.diff,
-    hand.add,
-    hand.ask,
-    care.pack,
-    care.retry,
-    care.release,
-    care.check,
-):
-    app.command()(further_command)
 # A result may be negative, and must not be taken for an option.
-app.command(context_settings={"ignore_unknown_options": True})(hand.tell)
+NEGATIVE = {"ignore_unknown_options": True}
+for further_command, settings in (
+    (proof.verify, None),
+    (proof.replicate, None),
+    (proof.extract, None),
+    (proof.diff, None),
+    (hand.add, None),
+    (hand.ask, None),
+    (hand.tell, NEGATIVE),
+    (care.pack, None),
+    (care.retry, None),
+    (care.release, None),
+    (care.check, None),
+):
+    app.command(context_settings=settings)(further_command)
