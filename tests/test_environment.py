@@ -175,6 +175,21 @@ def test_a_session_says_what_is_not_as_before(project):
     assert tinytune("show", "study.db").returncode == 2
 
 
+def test_the_latest_environment_is_the_one_that_was_used_last(project):
+    command = ("resume", "study.db", "--trials", "+1", "--quiet")
+    assert tinytune("run", "train.py", "--trials", 1, "--quiet").returncode == 0
+    layer = project / "parts" / "layer.py"
+    for text in ("size = 3\n", "size = 5\n", "size = 3\n"):  # A, B, A with the same command
+        layer.write_text(text)
+        assert tinytune(*command).returncode == 0
+    with Reader(project / "study.db") as reader:
+        first, second = (each.known["files"] for each in reader.environments()[-2:])
+        latest = reader.latest_environment().known["files"]
+        assert first != second
+        assert latest == first
+    assert "size = 3" in tinytune("show", "study.db", "--code").stdout
+
+
 # The objective's own randomness.
 
 

@@ -46,10 +46,12 @@ def _code(first: Reader, second: Reader) -> str:
 
 
 def _environment(first: Reader, second: Reader) -> tuple[str, ...]:
-    known = [reader.environments() for reader in (first, second)]
-    if not all(known):
+    before, after = first.latest_environment(), second.latest_environment()
+    if before is None and after is None:
         return ()
-    return tuple(environment.changes(known[0][-1].known, known[1][-1].known))
+    if before is None or after is None:
+        return ("one of them does not say what it ran in",)
+    return tuple(environment.changes(before.known, after.known))
 
 
 def _trials(first: list[TrialRecord], second: list[TrialRecord]) -> list[str]:

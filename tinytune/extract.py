@@ -31,9 +31,8 @@ def sources(reader: Reader) -> dict[str, Source]:
 
     Paths that lead out of the folder, and texts that were not stored, are left out.
     """
-    known = reader.environments()
     found = {}
-    for name, digest in (known[-1].known.get("files", {}) if known else {}).items():
+    for name, digest in _named(reader).items():
         source = reader.source(digest)
         if source is not None and _is_inside(name):
             found[name] = source
@@ -47,8 +46,8 @@ def sources(reader: Reader) -> dict[str, Source]:
 
 def target(reader: Reader, files: dict[str, Source]) -> str:
     """Return the objective among its files; TinytuneError if the study holds none."""
-    record, around = reader.study(), reader.environments()
-    main = around[-1].known.get("main") if around else None
+    record, around = reader.study(), reader.latest_environment()
+    main = around.known.get("main") if around else None
     known = next((name for name in files if files[name].hash == record.source_hash), None)
     name = main if main in files else known
     if name is None:
@@ -64,8 +63,7 @@ def write(reader: Reader, folder: Path) -> list[Path]:
         raise UsageError(f"{folder} is there and not an empty folder: name another one")
     files = sources(reader)
     main = target(reader, files)
-    known = reader.environments()
-    around = known[-1] if known else None
+    around = reader.latest_environment()
     texts = {name: source.text for name, source in files.items()}
     texts["requirements.txt"] = _requirements(around)
     texts["README.md"] = _README.format(
@@ -82,9 +80,14 @@ def write(reader: Reader, folder: Path) -> list[Path]:
 
 def missing(reader: Reader) -> list[str]:
     """Return the objective's files whose text the study does not hold."""
-    known = reader.environments()
-    named = known[-1].known.get("files", {}) if known else {}
-    return sorted(set(named) - set(sources(reader)))
+    return sorted(set(_named(reader)) - set(sources(reader)))
+
+
+def _named(reader: Reader) -> dict[str, str]:
+    """Return the objective's files and their hashes, as the last session had them."""
+    around = reader.latest_environment()
+    files: dict[str, str] = around.known.get("files", {}) if around else {}
+    return files
 
 
 def write_texts(texts: dict[str, str], folder: Path) -> list[Path]:

@@ -227,10 +227,10 @@ def run(path: Path, objective: Objective, target: str | None, how: Work, live: L
 
 def _note_changes(store: Store, around: Environment, live: Live) -> None:
     """Say what is not as it was when the study was last at work; it goes on all the same."""
-    known = store.environments()
-    if not known or any(each.hash == around.hash for each in known):
+    before = store.latest_environment()
+    if before is None or before.hash == around.hash:
         return
-    changed = environment.changes(known[-1].known, around.known)
+    changed = environment.changes(before.known, around.known)
     if changed:
         shown = "; ".join(changed[:MOST_CHANGES])
         more = f"; {len(changed) - MOST_CHANGES} more" if len(changed) > MOST_CHANGES else ""

@@ -12,8 +12,7 @@ def environment(reader: Reader, number: int | None) -> Environment:
     """Return what a trial ran in, or the latest session; TinytuneError where it is not known."""
     reader.study()  # refuses a file whose study makes no sense
     if number is None:
-        known = reader.environments()
-        found = known[-1] if known else None
+        found = reader.latest_environment()
     else:
         trial = reader.trial(number)
         if trial is None:

@@ -102,6 +102,11 @@ class Reader:
         """Return what workers have run in, the first one first."""
         return self._all(rows.environment, sql.SELECT_ENVIRONMENTS)
 
+    def latest_environment(self) -> Environment | None:
+        """Return what the last worker that joined ran in, None where none has said."""
+        found = self._all(rows.environment, sql.SELECT_LATEST_ENVIRONMENT)
+        return found[0] if found else None
+
     def environment_of(self, worker: int) -> Environment | None:
         """Return what a worker ran in, None where it did not say."""
         found = self._all(rows.environment, sql.SELECT_ENVIRONMENT_OF, (worker,))

@@ -39,6 +39,10 @@ SEAL = f"UPDATE study SET seal = {_SEAL}"
 SELECT_SEALS = f"SELECT seal, {_SEAL} FROM study"
 INSERT_ENVIRONMENT = "INSERT OR IGNORE INTO environment (hash, facts, first) VALUES (?, ?, ?)"
 SELECT_ENVIRONMENTS = "SELECT hash, facts, first FROM environment ORDER BY first, hash"
+SELECT_LATEST_ENVIRONMENT = """
+SELECT hash, facts, first FROM environment
+ORDER BY coalesce((SELECT max(id) FROM worker WHERE environment = hash), 0) DESC, first DESC LIMIT 1
+"""
 SELECT_ENVIRONMENT_OF = """
 SELECT e.hash, e.facts, e.first FROM worker AS w JOIN environment AS e ON w.environment = e.hash
 WHERE w.id = ?
