@@ -137,11 +137,10 @@ def extend(path: Path, trials: str | None) -> None:
             f"{trials!r} is no number of trials: write 60 for 60 in all, or +20 for 20 more"
         )
     more = int(digits)
-    if trials.startswith("+"):
-        with Reader(path) as reader:
-            more += reader.next_number() if record.budget is None else record.budget
     with Reader(path) as reader:
         manual = reader.manual()
+        if trials.startswith("+"):
+            more += reader.next_number() if record.budget is None else record.budget
     budget = study.with_budget(replace(record, budget=more), manual).budget
     if budget != record.budget:
         study.set_budget(path, budget)

@@ -282,14 +282,7 @@ class Reader:
         """Return a row as a record; StudyFileError where tinytune cannot have written it."""
         try:
             return make(row)
-        except (
-            ValueError,
-            TypeError,
-            KeyError,
-            AttributeError,
-            RecursionError,
-            SpaceError,
-        ) as error:
+        except _NONSENSE as error:
             raise StudyFileError(
                 f"{self.path} holds {what} in a way that makes no sense ({error}): "
                 "restore it from a copy"
