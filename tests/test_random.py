@@ -288,9 +288,9 @@ def test_an_option_that_is_neither_true_nor_false(value):
             "grid",
             {"points": {"lr": 5, "n": [1, 2]}, "order": "even"},
         ),
-        ("cma-es", "cma_es", {}),
-        ("cma-es(sigma=-0.5)", "cma_es", {"sigma": -0.5}),
-        ("some-one(a='b-c', d=-1e-3)", "some_one", {"a": "b-c", "d": -1e-3}),
+        ("cma-es", "cma-es", {}),
+        ("cma-es(sigma=-0.5)", "cma-es", {"sigma": -0.5}),
+        ("some-one(a='b-c', d=-1e-3)", "some-one", {"a": "b-c", "d": -1e-3}),
         ("x(a=None, b=1_000, c=(1, 2))", "x", {"a": None, "b": 1000, "c": (1, 2)}),
     ],
 )

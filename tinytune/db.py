@@ -24,6 +24,7 @@ from tinytune.files import (
     file_system,
     identity,
     is_in_log_mode,
+    opened,
     published,
     refuse_foreign_log,
     refuse_leftover_log,
@@ -202,7 +203,7 @@ class Database:
         self.one("PRAGMA wal_autocheckpoint=0")
         self.one("PRAGMA user_version")  # the log is made by the first read
         with suppress(OSError):
-            self._queue = _opened(f"{self._file.resolve()}-wal")
+            self._queue = opened(f"{self._file.resolve()}-wal", os.O_RDWR)
             # Closed also where nobody closes this connection.
             self._close_queue = weakref.finalize(self, os.close, self._queue)
 
@@ -412,17 +413,6 @@ def _expected_schema() -> frozenset[Row]:
         return frozenset(memory.execute(BUILT_OF))
     finally:
         memory.close()
-
-
-def _opened(path: str) -> int:
-    """Open a file, but not as standard output: an objective that closed that may still print."""
-    descriptor = os.open(path, os.O_RDWR)
-    if descriptor > 2:
-        return descriptor
-    try:
-        return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 3)
-    finally:
-        os.close(descriptor)
 
 
 def _is_busy(error: sqlite3.Error) -> bool:

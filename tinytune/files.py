@@ -109,8 +109,20 @@ def is_in_log_mode(path: Path) -> bool:
     if key is None:
         return True
     if key not in _descriptors:
-        _descriptors[key] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        _descriptors[key] = opened(path, os.O_RDONLY)
     return os.pread(_descriptors[key], 2, 18) != b"\x01\x01"
+
+
+def opened(path: Path | str, flags: int) -> int:
+    """Return a descriptor of a file that is none of the standard three.
+
+    An objective that closed standard output may still print, or close it again. The free ones are
+    taken by the null device first: to open the file and move it would drop SQLite's locks on it.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
+    return os.open(path, flags | os.O_CLOEXEC)
 
 
 def _size(path: Path) -> int:
