@@ -61,6 +61,7 @@ _CLASSES = {  # module -> its options, loaded when asked for; a name has - where
     "de": "De",
     "cma_es": "CmaEs",
     "trust_region": "TrustRegion",
+    "tpe": "Tpe",
 }
 ENTRY_POINTS = "tinytune.search"  # the group under which installed packages name their searches
 _registered: dict[str, type[SearchOptions]] = {}
