@@ -46,8 +46,8 @@ class Axis:
     def cells(self, units: Floats) -> tuple[Floats, Floats]:
         """Return the lower and the upper ends (n,) of the cells that hold `units` (n,)."""
         if self._cuts is not None:
-            at = np.searchsorted(self._cuts[1:-1], units, side="right")
-            return self._cuts[at], self._cuts[at + 1]
+            place = np.searchsorted(self._cuts[1:-1], units, side="right")
+            return self._cuts[place], self._cuts[place + 1]
         if self._logs is not None:
             start, span, highest = self._logs
             lowest = np.rint(arrays.exp(start) + 0.5)
@@ -58,7 +58,7 @@ class Axis:
             ends: Floats = np.minimum(np.maximum(np.stack([low, high]), 0.0), 1.0)
             return ends[0], ends[1]
         count = float(self.count or 1)
-        at = np.minimum(np.floor(units * count), count - 1.0)
+        at: Floats = np.minimum(np.floor(units * count), count - 1.0)
         return at / count, (at + 1.0) / count
 
     def snapped(self, units: Floats) -> Floats:
@@ -132,7 +132,8 @@ class Mixture:
             logs[:, 1:] += self._kernels(j, axis, points[:, j])
         highest = np.max(logs, axis=1)
         sums = linear.total(self.weights * arrays.exp(logs - highest[:, None]), axis=1)
-        return highest + arrays.log(sums)
+        density: Floats = highest + arrays.log(sums)
+        return density
 
     def _kernels(self, j: int, axis: Axis, units: Floats) -> Floats:
         """Return the logarithms (m, n) of one coordinate's factors."""
