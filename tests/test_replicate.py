@@ -1,10 +1,12 @@
 """A study is run again from its file, and compared; its code is extracted; two studies differ."""
 
 import json
+import re
 import shutil
 import signal
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -210,6 +212,66 @@ def test_a_path_that_leads_out_of_the_folder_is_left_out(study, tmp_path, name):
         written = extract.write(reader, tmp_path / "inside" / "code")
     assert {path.name for path in written} >= {"seeded.py", "README.md"}
     assert not list(tmp_path.rglob("evil*"))
+
+
+@pytest.mark.parametrize("name", ["seeded.py/b.py", "n" * 300 + ".py"])
+def test_a_path_that_cannot_be_written_is_said_in_a_sentence(study, tmp_path, name):
+    with closing(sqlite3.connect(study)) as connection, connection:
+        (facts,) = connection.execute("SELECT facts FROM environment").fetchone()
+        known = json.loads(facts)
+        known["files"][name] = known["files"].pop("lazily.py")
+        connection.execute("UPDATE environment SET facts = ?", (json.dumps(known),))
+    done = tinytune("extract", study, tmp_path / "code")
+    assert done.returncode == 1
+    assert "cannot be written" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+PACKAGE = {
+    "src/nets/__init__.py": "",
+    "src/nets/deep/__init__.py": "from ..scale import SCALE\n",
+    "src/nets/scale.py": "SCALE = 3.0\n",
+    "src/nets/deep/train.py": """
+from typing import Annotated
+import tinytune
+from . import SCALE
+
+@tinytune.trial
+def train(x: Annotated[float, tinytune.Float(0, 1)] = 0.5) -> float:
+    from .late import shift
+    return SCALE * x + shift()
+""",
+    "src/nets/deep/late.py": "def shift() -> float:\n    return 1.0\n",
+}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_objective_of_a_package_is_extracted_and_run_from_the_file(
+    tmp_path, monkeypatch, workers
+):
+    for name, text in PACKAGE.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.chdir(tmp_path)
+    done = tinytune("run", "src/nets.deep.train:train", "--trials", 4, "--study", "deep.db", "-q")
+    assert done.returncode == 0, done.stderr
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    resumed = tinytune("resume", "../deep.db", "--trials", 5, "-q")
+    assert resumed.returncode == 0, resumed.stderr
+    (tmp_path / "src").rename(tmp_path / "gone")
+    done = tinytune("replicate", "../deep.db", "--trust-code", "--workers", workers)
+    assert done.returncode == 0, done.stderr
+    assert "5 of 5 within" in done.stdout
+    assert tinytune("extract", "../deep.db", "code").returncode == 0
+    written = {path.relative_to("code").as_posix() for path in Path("code").rglob("*.py")}
+    assert written == {name.removeprefix("src/") for name in PACKAGE}
+    monkeypatch.chdir(tmp_path / "elsewhere" / "code")
+    (command,) = re.findall("tinytune (replicate .*)", Path("README.md").read_text())
+    assert "../../deep.db" in command
+    done = tinytune(*command.split(), "-q", "-o", "again.db")
+    assert done.returncode == 0, done.stderr
+    assert "5 of 5 within" in done.stdout
 
 
 # What differs.

@@ -39,16 +39,16 @@ _NOT_LOCAL = {"site-packages", "dist-packages", "__pycache__", "node_modules"}
 
 def gather(objective: Objective, study: Path, *, with_git: bool = True) -> Environment:
     """Return what is known of this process's environment; nothing of the objective is run."""
-    main = loading.source_path(objective)
+    main, root = loading.source_path(objective), loading.root(objective)
     files: dict[str, str] = {}
     sources: list[Source] = []
     imports = {"numpy", *sys.modules}  # numpy is loaded later, by the searches that need it
-    if main is not None:
-        for path in _local_files(main):
+    if main is not None and root is not None:
+        for path in _local_files(main, root):
             source = _source(path)
-            files[path.relative_to(main.parent).as_posix()] = source.hash
+            files[path.relative_to(root).as_posix()] = source.hash
             is_short = len(source.text) <= LONGEST_SOURCE
-            if is_short and not _is_secret(path.relative_to(main.parent)):
+            if is_short and not _is_secret(path.relative_to(root)):
                 sources.append(source)
             imports |= _imports(source.text)
     facts: dict[str, Any] = {
@@ -63,7 +63,7 @@ def gather(objective: Objective, study: Path, *, with_git: bool = True) -> Envir
         "argv": _command(),
         "folder": os.path.relpath(Path.cwd(), study.absolute().parent),
         "files": files,
-        "main": None if main is None else main.name,
+        "main": None if main is None or root is None else main.relative_to(root).as_posix(),
     }
     if main is not None and with_git:
         facts |= _git(main.parent)
@@ -98,19 +98,25 @@ def _change(kind: str, name: str, old: str | None, new: str | None) -> str:
     return f"{name} {old or 'not there'} → {new or 'not there'}"
 
 
-def _local_files(main: Path) -> Iterator[Path]:
-    """Yield the objective's file, and the files beside it that it imports, loaded or not yet."""
-    folder = main.parent
+def _local_files(main: Path, root: Path) -> Iterator[Path]:
+    """Yield the objective's file, and the files beside it that it imports, loaded or not yet.
+
+    `root` is the folder from which its module is imported. Of a package that is installed among
+    others, only its own files are local.
+    """
+    is_among_others = bool(_NOT_LOCAL & set(root.parts))
+    local = root / main.relative_to(root).parts[0] if is_among_others else root
     found = {main: None}
     for module in list(sys.modules.values()):
         place = getattr(module, "__file__", None)
-        if isinstance(place, str) and place.endswith(".py") and _is_local(Path(place), folder):
+        if isinstance(place, str) and place.endswith(".py") and _is_local(Path(place), local):
             found[Path(place)] = None
     waiting = list(found)
     while waiting and len(found) <= MOST_FILES:
-        for name in sorted(_imports(_source(waiting.pop()).text, whole=True)):
-            for path in _files_of(name, folder):
-                if path not in found:
+        importing = waiting.pop()
+        for name in sorted(_imports(_source(importing).text, whole=True)):
+            for path in _files_of(name, importing, root):
+                if path not in found and _is_local(path, local):
                     found[path] = None
                     waiting.append(path)
     yield from sorted(found, key=lambda path: (path != main, path.as_posix()))
@@ -125,13 +131,14 @@ def _is_local(path: Path, folder: Path) -> bool:
     return not hidden and not (prefix.is_relative_to(folder) and path.is_relative_to(prefix))
 
 
-def _files_of(name: str, folder: Path) -> Iterator[Path]:
-    """Yield the files of a module beside the objective, and of the packages that it is in."""
-    place = folder
-    for part in name.split("."):
+def _files_of(name: str, importing: Path, root: Path) -> Iterator[Path]:
+    """Yield the files of a module, and of the packages that it is in; `..a` is relative."""
+    dots = len(name) - len(name.lstrip("."))
+    place = root if not dots else importing.parents[min(dots, len(importing.parents)) - 1]
+    for part in name[dots:].split("."):
         place /= part
-        for path in (place.with_suffix(".py"), place / "__init__.py"):
-            if path.is_file() and _is_local(path, folder):
+        for path in (place.parent / f"{part}.py", place / "__init__.py"):
+            if path.is_file():
                 yield path
 
 
@@ -146,12 +153,13 @@ def _imports(text: str, *, whole: bool = False) -> set[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names.add(node.module)
-            names |= {f"{node.module}.{alias.name}" for alias in node.names} if whole else set()
-        elif isinstance(node, ast.ImportFrom) and whole:
-            names |= {alias.name for alias in node.names}
-    return names if whole else {name.partition(".")[0] for name in names}
+        elif isinstance(node, ast.ImportFrom):
+            start = "." * node.level + (node.module or "")
+            between = "." if node.module else ""
+            names |= {start} | {f"{start}{between}{alias.name}" for alias in node.names}
+    if whole:
+        return names
+    return {name.partition(".")[0] for name in names if not name.startswith(".")}
 
 
 def _source(path: Path) -> Source:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path, PurePosixPath
 
@@ -14,10 +15,11 @@ _README = """\
 # The objective of {study}
 
 These files were stored in the study when it ran, on Python {python}. Look at them before you run
-them: they are whatever the author of the study wrote.
+them: they are whatever the author of the study wrote. Files of data that they read are not stored:
+put them where the code looks for them. The commands are meant for this folder.
 
     python -m venv .venv && . .venv/bin/activate
-    pip install tinytune -r requirements.txt
+    pip install tinytune=={version} -r requirements.txt
     tinytune verify {path}
     tinytune replicate {path} --objective {target}
 
@@ -54,6 +56,9 @@ def target(reader: Reader, files: dict[str, Source]) -> str:
         raise TinytuneError(
             "the study holds no source of its objective: name the file with --objective"
         )
+    module = PurePosixPath(name).with_suffix("").as_posix().removesuffix("/__init__")
+    if record.objective.module == module.replace("/", "."):  # then its files import each other so
+        name = record.objective.module
     return f"{name}:{record.objective.function}"
 
 
@@ -68,7 +73,8 @@ def write(reader: Reader, folder: Path) -> list[Path]:
     texts["requirements.txt"] = _requirements(around)
     texts["README.md"] = _README.format(
         study=reader.path.name,
-        path=shlex.quote(str(reader.path.resolve())),
+        version=__version__,
+        path=shlex.quote(os.path.relpath(reader.path.resolve(), folder.resolve())),
         python="unknown" if around is None else around.known.get("python", "unknown"),
         target=shlex.quote(main),
     )
@@ -91,12 +97,17 @@ def _named(reader: Reader) -> dict[str, str]:
 
 
 def write_texts(texts: dict[str, str], folder: Path) -> list[Path]:
-    """Write texts by their paths below a folder."""
+    """Write texts by their paths below a folder; TinytuneError where that cannot be."""
     written = []
     for name, text in texts.items():
         path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        except OSError as error:  # a name may be too long, or be a file's and a folder's
+            raise TinytuneError(
+                f"{path} cannot be written ({error.strerror}): name another folder"
+            ) from error
         written.append(path)
     return written
 

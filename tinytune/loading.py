@@ -23,8 +23,9 @@ _loading: list[str] = []
 def load(target: str) -> Objective:
     """Return the objective of `file.py`, `file.py:function` or `package.module:function`.
 
-    The file's code is run. UsageError where the target is malformed, ObjectiveError where there
-    is no such objective.
+    A module is looked for in the working folder first, or in the one that stands before it:
+    `src/package.module`. The file's code is run. UsageError where the target is malformed,
+    ObjectiveError where there is no such objective.
     """
     place, function = _split(target)
     module = _file_module(Path(place)) if place.endswith(".py") else _named_module(place)
@@ -44,7 +45,7 @@ def reference(objective: Objective, study: Path, target: str | None = None) -> O
     """Return how `resume` can find an objective again."""
     module = None
     if target is not None and not _split(target)[0].endswith(".py"):
-        module = _split(target)[0]
+        module = _folder_and_name(_split(target)[0])[1]
     path = source_path(objective)
     if path is None:
         return ObjectiveReference(objective.name, module)
@@ -67,6 +68,10 @@ def find(stored: ObjectiveReference, study: Path) -> str:
         if candidate.is_file() and stored.module is None:
             return f"{os.path.relpath(candidate)}:{stored.function}"
     if stored.module is not None:
+        roots = [_root(path, stored.module) for path in candidates if path.is_file()]
+        known = {Path(each).resolve() for each in ("", *sys.path)}
+        if roots and roots[0] not in known:
+            return f"{os.path.relpath(roots[0])}/{stored.module}:{stored.function}"
         return f"{stored.module}:{stored.function}"
     where = " or ".join(dict.fromkeys(os.path.relpath(candidate) for candidate in candidates))
     raise ObjectiveError(
@@ -81,7 +86,22 @@ def place(target: str) -> str:
     name = _split(target)[0]
     if name.endswith(".py"):
         return str(Path(name).resolve())
-    return f"module {name} in {Path.cwd()}"
+    folder, module = _folder_and_name(name)
+    return f"module {module} in {folder.resolve()}"
+
+
+def root(objective: Objective) -> Path | None:
+    """Return the folder from which an objective's module can be imported, None if it has none."""
+    path = source_path(objective)
+    return None if path is None else _root(path, objective.function.__module__)
+
+
+def _root(path: Path, module: str) -> Path:
+    """Return the folder above all the packages that a module's file is in."""
+    path, parts = path.resolve(), tuple(module.split("."))
+    place = path.parent if path.name == "__init__.py" else path.with_suffix("")
+    is_so = place.parts[-len(parts) :] == parts
+    return place.parents[len(parts) - 1] if is_so else path.parent
 
 
 def source_path(objective: Objective) -> Path | None:
@@ -117,12 +137,18 @@ def _split(target: str) -> tuple[str, str | None]:
         place, function = target, ""
     if place.endswith(".py"):
         return place, function or None
-    parts = place.split(".")
+    parts = _folder_and_name(place)[1].split(".")
     if not all(part.isidentifier() for part in parts):
         raise UsageError(
             f"{target!r} is no objective: write FILE.py, FILE.py:FUNCTION or MODULE:FUNCTION"
         )
     return place, function or None
+
+
+def _folder_and_name(place: str) -> tuple[Path, str]:
+    """Split `src/package.module`; without a folder it is the working folder."""
+    folder, slash, name = place.rpartition("/")
+    return Path(folder + slash), name
 
 
 def _file_module(path: Path) -> ModuleType:
@@ -148,9 +174,13 @@ def _file_module(path: Path) -> ModuleType:
     return module
 
 
-def _named_module(name: str) -> ModuleType:
-    if "" not in sys.path and str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
+def _named_module(place: str) -> ModuleType:
+    folder, name = _folder_and_name(place)
+    is_here = folder == Path()
+    if not folder.is_dir():
+        raise ObjectiveError(f"there is no folder {folder}: check the path")
+    if not (is_here and "" in sys.path) and str(folder.resolve()) not in sys.path:
+        sys.path.insert(0, str(folder.resolve()))
     with _explaining(name):
         return importlib.import_module(name)
 
