@@ -110,6 +110,7 @@ CREATE TABLE trial (
     error     TEXT,                            -- why it failed, one line
     traceback TEXT,
     link      TEXT,                            -- of the chain, once it has ended
+    seal      TEXT,                            -- digest of a trial that was entered to wait
     CHECK ((told IS NULL) = (link IS NULL)),
     CHECK ((told IS NULL) = (state IN ('waiting', 'running'))),
     CHECK ((suggested IS NULL) = (params IS NULL)),

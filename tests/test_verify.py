@@ -77,6 +77,30 @@ def rich(tmp_path):
     return path
 
 
+@pytest.fixture
+def waiting(tmp_path):
+    """A study with trials that were added by hand and wait, one that has been tried before."""
+    path = tmp_path / "waiting.db"
+    assert create(path, record(budget=2), SOURCE, __version__)
+    with Study(path) as study:
+        for x in (0.25, 0.5):
+            study._writer.add({"x": x, "kind": "a", "value": 0.5}, "random/1", 1)
+        study.give_back(study.ask())
+    return path
+
+
+def test_trials_that_wait_are_under_a_seal(waiting, tmp_path):
+    assert not found_by_anything(waiting)
+    with closing(sqlite3.connect(waiting)) as connection:
+        everything = list(rows_of(connection, "trial"))
+    for cells, where, keys in everything:
+        for name in ("params", "seed", "copied", "origin", "seal", "asked", "search"):
+            for other in [*changed(cells[name]), None]:
+                copy = changed_copy(waiting, tmp_path, "trial", name, other, where, keys)
+                if copy is not None and other != cells[name]:
+                    assert found_by_anything(copy), f"{name}: {cells[name]!r} became {other!r}"
+
+
 def test_a_finished_study_is_exact(rich):
     found = verified(rich)
     assert found.is_good
@@ -119,28 +143,31 @@ def rows_of(connection, table):
         yield cells, where, [cells[key] for key in keys]
 
 
+def changed_copy(path, folder, table, name, value, where, keys):
+    """Return a copy of a study with one cell changed, None where the schema refuses that."""
+    copy = folder / "copy.db"
+    shutil.copy(path, copy)
+    with closing(sqlite3.connect(copy)) as connection:
+        try:
+            with connection:
+                connection.execute(f"UPDATE {table} SET {name} = ? WHERE {where}", [value, *keys])
+        except sqlite3.Error:
+            return None
+    return copy
+
+
 @pytest.mark.parametrize("table", TABLES)
 def test_any_cell_that_is_changed_is_noticed(rich, table, tmp_path):
-    copy = tmp_path / "copy.db"
     tried = 0
     with closing(sqlite3.connect(rich)) as connection:
         everything = list(rows_of(connection, table))
     for cells, where, keys in everything:
         for name, value in cells.items():
             for other in changed(value):
-                if other == value:
-                    continue
-                shutil.copy(rich, copy)
-                with closing(sqlite3.connect(copy)) as connection:
-                    try:
-                        with connection:
-                            connection.execute(
-                                f"UPDATE {table} SET {name} = ? WHERE {where}", [other, *keys]
-                            )
-                    except sqlite3.Error:  # the schema itself refuses it
-                        continue
-                tried += 1
-                assert found_by_anything(copy), f"{table}.{name}: {value!r} became {other!r}"
+                copy = changed_copy(rich, tmp_path, table, name, other, where, keys)
+                if copy is not None and other != value:
+                    tried += 1
+                    assert found_by_anything(copy), f"{table}.{name}: {value!r} became {other!r}"
     assert tried >= len(everything)
 
 

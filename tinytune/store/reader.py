@@ -206,6 +206,7 @@ class Reader:
         if stored == computed:
             broken = []
         broken += [f"worker {worker}" for (worker,) in self._db.all(sql.SELECT_BROKEN_WORKERS)]
+        broken += [f"trial {trial}" for (trial,) in self._db.all(sql.SELECT_BROKEN_TRIALS)]
         last, count = self._db.one(sql.SELECT_LAST_WORKER) or (0, 0)
         return broken + (["the list of workers"] if last != count else [])
 

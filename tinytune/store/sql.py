@@ -133,8 +133,14 @@ INSERT INTO trial (number, state, origin, search, seed, params, asked, suggested
 VALUES (?1, 'running', ?2, ?3, ?4, ?5, ?6, ?7, 1, ?8, ?6, ?9)
 """
 INSERT_WAITING = """
-INSERT INTO trial (number, state, origin, search, seed, copied, params, asked, suggested, attempt)
-VALUES (?1, 'waiting', ?2, ?3, ?4, ?5, ?6, ?7, ?7, 0)
+INSERT INTO trial (number, state, origin, search, seed, copied, params, asked, suggested, attempt,
+                   seal)
+VALUES (?1, 'waiting', ?2, ?3, ?4, ?5, ?6, ?7, ?7, 0, digest(?1, ?2, ?3, ?4, ?5, ?6, ?7))
+"""
+SELECT_BROKEN_TRIALS = """
+SELECT number FROM trial
+WHERE seal <> digest(number, origin, search, seed, copied, params, asked)
+   OR seal IS NULL AND told IS NULL AND (origin IN ('manual', 'copy') OR copied IS NOT NULL)
 """
 TAKE_WAITING = """
 UPDATE trial SET state = 'running', attempt = attempt + 1, worker = ?, claimed = ?, started = ?
