@@ -17,10 +17,13 @@ SPACE = Space.of(
 )
 
 
+DEFAULTS = {"random": {"without_replacement": False}}
+
+
 def record(budget=6, search="random", seed=1, space=SPACE, direction="minimize", **options):
     return StudyRecord(
         space=space,
-        search=SearchSpec(search, 1, options or {"without_replacement": False}),
+        search=SearchSpec(search, 1, options or DEFAULTS.get(search, {})),
         goals=(Goal("loss", direction),),
         settings={"epochs": 3},
         seed=seed,

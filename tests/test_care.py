@@ -58,7 +58,7 @@ def test_failed_trials_run_again(tmp_path):
     tinytune("run", "train.py:sometimes", "--trials", 6, cwd=tmp_path)
     before = results(tmp_path / "study.db")
     done = tinytune("retry", "study.db", 2, cwd=tmp_path)
-    assert one_line(done) == "1 trials wait to run again: tinytune resume study.db"
+    assert one_line(done) == "1 trial waits to run again: tinytune resume study.db"
     script.write_text(BROKEN.read_text().replace("== 2", "== 7"))
     assert tinytune("resume", "study.db", "-q", cwd=tmp_path).returncode == 0
     after = results(tmp_path / "study.db")
@@ -107,8 +107,8 @@ def test_what_a_vanished_host_held_is_released(tmp_path):
             store.claim(worker, "random/1", 0, lambda number: ({"x": number / 10}, "search"))
         done = tinytune("release", path)
         assert done.stderr.splitlines() == [
-            f"1 trials given back: tinytune resume {path}",
-            "1 trials are run by processes that live here, and were left",
+            f"1 trial given back: tinytune resume {path}",
+            "1 trial is run by processes that live here, and not given back",
         ]
         assert [t.state for t in store.trials()] == ["waiting", "running"]
         assert store.trial(0).deaths == 0

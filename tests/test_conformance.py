@@ -13,8 +13,10 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from tinytune import search, testing
+from tests.studies import record
+from tinytune import search, study, testing
 from tinytune.distributions import Choice, Int
+from tinytune.errors import SpaceError, UsageError
 from tinytune.search.grid import Grid
 from tinytune.search.random import Random
 from tinytune.space import Space
@@ -393,6 +395,31 @@ def test_options_that_do_not_survive_a_file(made_up):
         testing.check_options(made_up(type("Empty", (AtWork,), {"size": 0})))
     with pytest.raises(AssertionError, match="cannot be read back: there is no search 'unknown'"):
         testing.check_options(made_up(name="unknown"))
+
+
+class OutsideOnce(AtWork):
+    def suggest(self, number, pending):
+        params = super().suggest(number, pending)
+        return {**params, "x": 5.0} if number == 2 else params
+
+
+def test_what_a_search_of_ones_own_must_not_suggest_is_not_run(made_up, tmp_path):
+    path = tmp_path / "study.db"
+    made_up(OutsideOnce)
+    assert study.start(path, record(search="made-up"), None)
+    with study.Study(path) as opened:
+        for _ in range(2):
+            opened.tell(opened.ask(), 1.0)
+        with pytest.raises(SpaceError, match="'made-up' made an impossible suggestion, number 2"):
+            opened.ask()
+
+
+def test_a_search_of_ones_own_must_have_all_constants():
+    class Bare:
+        name = "bare"
+
+    with pytest.raises(UsageError, match="Bare has no 'version'"):
+        search.register(Bare)
 
 
 def test_options_that_can_be_changed(monkeypatch):

@@ -154,7 +154,7 @@ def test_what_was_asked_for_is_held_until_it_is_released(tmp_path):
         assert study.ask() is None
         assert study.is_over()  # `resume` does not wait for somebody's hand
     released = tinytune("release", path)
-    assert "1 trials given back" in released.stderr
+    assert "1 trial given back" in released.stderr
     refused = tinytune("tell", path, 0, 1.0)
     assert refused.returncode == 2
     assert "was not asked for by hand, or has ended" in refused.stderr

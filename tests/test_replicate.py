@@ -74,6 +74,30 @@ def test_a_killed_repetition_goes_on(study):
     assert "8 of 8 within" in done.stdout
 
 
+def test_a_repetition_that_is_interrupted_says_how_far_it_came(study):
+    with closing(sqlite3.connect(study)) as connection, connection:
+        connection.execute("UPDATE study SET settings = json_set(settings, '$.wait', 30)")
+    new = study.with_name("new.db")
+    running = start("replicate", study, "-o", new)
+    while not new.exists() or not any(t.state == "running" for t in trials_of(new)):
+        assert running.poll() is None
+    running.send_signal(signal.SIGINT)
+    running.send_signal(signal.SIGINT)
+    out, errors = running.communicate()
+    assert running.returncode == 130
+    assert out == "none of 8 trials was run to its end: give the same command again\n"
+    assert "interrupted" in errors
+    assert "next:" not in errors
+
+
+def test_a_repetition_may_have_limits(study):
+    with closing(sqlite3.connect(study)) as connection, connection:
+        connection.execute("UPDATE study SET settings = json_set(settings, '$.wait', 30)")
+    done = tinytune("replicate", study, "--trials", 1, "--trial-timeout", "1s", "-q")
+    assert done.returncode == 1
+    assert "complete then, failed now" in done.stdout
+
+
 def test_what_is_not_seeded_is_told(study):
     path = study.with_name("loose.db")
     tinytune("run", "seeded.py", "--study", path, "--trials", 3, "--set", "seeded=false", "--quiet")
@@ -283,7 +307,7 @@ def test_a_study_differs_from_another(study):
     done = tinytune("diff", study, other)
     assert done.returncode == 1
     assert "seed is 0 there and 5 here" in done.stdout
-    assert "8 trials there and 6 here" in done.stdout
+    assert "the numbers of trials are 8 there and 6 here" in done.stdout
     assert "5 trials (1, 2, 3, 4, 5) have other parameters" in done.stdout
     same = tinytune("diff", study, study)
     assert (same.returncode, same.stdout) == (0, "nothing differs\n")

@@ -22,7 +22,7 @@ from tinytune.search import make, names, spec
 from tinytune.store.reader import Reader
 from tinytune.store.writer import create
 from tinytune.study import Study
-from tinytune.verify import verify
+from tinytune.verify import _Past, verify
 
 
 def verified(path):
@@ -297,6 +297,21 @@ def test_any_interleaving_of_many_workers_with_kills_is_exact(tmp_path_factory, 
     assert found.problems == ()
     assert [v for v in found.verdicts if v.status == "differs"] == []
     assert found.count("exact") >= 10
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_what_verify_takes_for_seen_is_what_the_queries_say_at_each_tick(tmp_path_factory, seed):
+    path = tmp_path_factory.mktemp("study") / "study.db"
+    assert create(path, study_of("random", seed), None, __version__)
+    interleave(path, random.Random(seed), 4)
+    with Reader(path) as reader:
+        past, told = _Past(reader, reader.trials()), []
+        for tick in range(1, reader.tick() + 2):
+            told += past.results(before=tick)
+            assert told == reader.history(before=tick)
+            assert past.pending == reader.pending(before=tick)
+        assert len(told) >= 10
 
 
 def test_a_study_at_work_is_seen_as_it_is_in_one_moment(tmp_path):

@@ -57,7 +57,7 @@ def _environment(first: Reader, second: Reader) -> tuple[str, ...]:
 def _trials(first: list[TrialRecord], second: list[TrialRecord]) -> list[str]:
     found = []
     if len(first) != len(second):
-        found.append(f"{len(first)} trials there and {len(second)} here")
+        found.append(f"the numbers of trials are {len(first)} there and {len(second)} here")
     by_number = {trial.number: trial for trial in first}
     pairs = [
         (by_number[number], trial)
@@ -80,4 +80,6 @@ def _trials(first: list[TrialRecord], second: list[TrialRecord]) -> list[str]:
 
 def _listed(numbers: list[int]) -> str:
     shown = ", ".join(map(str, numbers[:5])) + (", …" if len(numbers) > 5 else "")
+    if len(numbers) == 1:
+        return f"trial {shown} has"
     return f"{len(numbers)} trials ({shown}) have"

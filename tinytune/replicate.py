@@ -136,6 +136,8 @@ def _comparison(old: TrialRecord, new: TrialRecord, tolerance: float) -> Compari
 
 def verdict(found: Sequence[Comparison], total: int, tolerance: float) -> str:
     """Return in a sentence or two how the repetition compares."""
+    if not found:
+        return f"none of {total} trials was run to its end: give the same command again"
     outside = [each for each in found if not each.within]
     text = f"{len(found) - len(outside)} of {len(found)} within {tolerance:g}"
     if outside:

@@ -11,7 +11,20 @@ import typer
 
 from tinytune import __version__
 from tinytune.cli import care, hand, proof
-from tinytune.cli.care import Debug, DetailFormat, StudyFile
+from tinytune.cli.options import (
+    MOST,
+    Accept,
+    Debug,
+    DetailFormat,
+    MaxFailures,
+    MaxMemory,
+    NoGit,
+    Quiet,
+    StudyFile,
+    Timeout,
+    TrialTimeout,
+    Workers,
+)
 from tinytune.output.formats import Format, ListFormat
 
 app = typer.Typer(
@@ -23,29 +36,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-Workers = Annotated[int, typer.Option("--workers", "-w", metavar="N", help="Worker processes.")]
-Timeout = Annotated[
-    str | None,
-    typer.Option(metavar="TIME", help="Start no trial after this time: 90s, 10m, 2h, 1h30m."),
-]
-TrialTimeout = Annotated[
-    str | None, typer.Option(metavar="TIME", help="End a trial that takes longer; it has failed.")
-]
-MaxMemory = Annotated[
-    str | None,
-    typer.Option(metavar="SIZE", help="End a trial whose process uses more: 500M, 2G."),
-]
-Accept = Annotated[
-    bool, typer.Option("--accept-changes", help="Accept the objective's changed source.")
-]
-MaxFailures = Annotated[
-    int, typer.Option(metavar="N", help="Stop after so many failed trials in a row.")
-]
-NoGit = Annotated[
-    bool, typer.Option("--no-git", help="Do not record commit and changes of the repository.")
-]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 
 
 def _version(value: bool) -> None:  # noqa: FBT001 - Typer's way
@@ -143,7 +133,7 @@ def run(
         study, objective, target, wishes, has_timeout=how.timeout_seconds is not None
     )
     if check_determinism:
-        work.check_determinism(study, objective)
+        work.check_determinism(study, objective, quiet=quiet)
     code = work.work(
         study, objective, target, how, is_new=is_new, accept_changes=accept_changes, quiet=quiet
     )
@@ -192,7 +182,9 @@ def resume(
 @app.command()
 def best(
     study: StudyFile,
-    top: Annotated[int | None, typer.Option(metavar="N", min=1, help="The N best trials.")] = None,
+    top: Annotated[
+        int | None, typer.Option(metavar="N", min=1, max=MOST, help="The N best trials.")
+    ] = None,
     form: Annotated[
         Format,
         typer.Option("--format", help="args prints --lr 0.1 …; json without --top is one object."),
@@ -275,12 +267,12 @@ def show(
     if code or environment or diff:
         with Reader(study) as reader:
             around = provenance.environment(reader, number)
-            shown = provenance.code(reader, around) if code else ""
+            shown = [provenance.code(reader, around)] if code else []
+        if diff:  # first, since the other leaves it out
+            shown.append(provenance.diff_text(around))
         if environment:
-            shown += provenance.environment_text(around, as_json=form == "json")
-        if diff:
-            shown += provenance.diff_text(around)
-        typer.echo(shown)
+            shown.append(provenance.environment_text(around, as_json=form == "json"))
+        typer.echo("\n\n".join(shown))
         return
     if number is None:
         raise UsageError(

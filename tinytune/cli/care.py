@@ -7,12 +7,7 @@ from typing import Annotated
 
 import typer
 
-StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="The study's file.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
-
-DetailFormat = Annotated[
-    str, typer.Option("--format", metavar="table|json", help="How to write it.")
-]
+from tinytune.cli.options import Debug, DetailFormat, StudyFile
 
 
 def pack(
@@ -23,10 +18,11 @@ def pack(
     debug: Debug = False,
 ) -> None:
     """Make a complete copy of a study, also while it is at work; what runs is waiting in it."""
+    from tinytune.output.formats import counted
     from tinytune.store.writer import copy
 
     count = copy(study, output)
-    typer.echo(f"{output}: {count} trials", err=True)
+    typer.echo(f"{output}: {counted(count, 'trial')}", err=True)
 
 
 def retry(
@@ -38,6 +34,7 @@ def retry(
 ) -> None:
     """Let failed trials run again at the next resume; their failures are kept as attempts."""
     from tinytune.errors import UsageError
+    from tinytune.output.formats import counted
     from tinytune.store.writer import Store
 
     with Store(study) as store:
@@ -47,12 +44,15 @@ def retry(
             number = min(wanted - failed)
             raise UsageError(f"trial {number} of {study} has not failed: see `tinytune trials`")
         store.retry(sorted(wanted))
-    typer.echo(f"{len(wanted)} trials wait to run again: tinytune resume {study}", err=True)
+    verb = "waits" if len(wanted) == 1 else "wait"
+    waiting = counted(len(wanted), "trial")
+    typer.echo(f"{waiting} {verb} to run again: tinytune resume {study}", err=True)
 
 
 def release(study: StudyFile, debug: Debug = False) -> None:
     """Give back the trials of workers that are gone, or on a host that has vanished."""
     from tinytune import process
+    from tinytune.output.formats import counted
     from tinytune.store.writer import Store
 
     released, kept = 0, 0
@@ -64,9 +64,12 @@ def release(study: StudyFile, debug: Debug = False) -> None:
                 continue
             store.leave(trial.token.worker)
             released += 1
-    typer.echo(f"{released} trials given back: tinytune resume {study}", err=True)
+    given = counted(released, "trial")
+    typer.echo(f"{given} given back: tinytune resume {study}", err=True)
     if kept:
-        typer.echo(f"{kept} trials are run by processes that live here, and were left", err=True)
+        verb = "is" if kept == 1 else "are"
+        left = counted(kept, "trial")
+        typer.echo(f"{left} {verb} run by processes that live here, and not given back", err=True)
 
 
 def check(

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tinytune.cli.care import Debug, StudyFile
+from tinytune.cli.options import Debug, StudyFile
 
 Number = Annotated[int, typer.Argument(metavar="NUMBER", help="The trial's number.")]
 
@@ -37,7 +37,7 @@ def add(
 
 
 def ask(study: StudyFile, debug: Debug = False) -> None:
-    """Take the next trial to run by hand, and print it as JSON: number, params, seed.
+    """Take the next trial to run by hand, and print it as JSON: number, params, seed, settings.
 
     It is held until `tinytune tell`, or until `tinytune release` gives it back.
     """
@@ -47,9 +47,15 @@ def ask(study: StudyFile, debug: Debug = False) -> None:
 
     with Study(study, by_hand=True) as opened:
         trial = opened.ask()
+        settings = opened.record.settings
     if trial is None:
         raise TinytuneError(f"{study} has no trial left to run: see `tinytune status {study}`")
-    document = {"number": trial.number, "params": trial.params, "seed": trial.seed}
+    document = {
+        "number": trial.number,
+        "params": trial.params,
+        "seed": trial.seed,
+        "settings": settings,
+    }
     typer.echo(formats.json_text(document))
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tinytune.cli.care import Debug, DetailFormat, StudyFile
+from tinytune.cli.options import MOST, Debug, DetailFormat, MaxMemory, StudyFile, TrialTimeout
 
 
 def verify(
@@ -59,7 +59,9 @@ def replicate(
     trials: Annotated[
         str | None, typer.Option(metavar="NUMBERS", help="Only these: 3,17,40-60.")
     ] = None,
-    top: Annotated[int | None, typer.Option(metavar="N", min=1, help="Only the N best.")] = None,
+    top: Annotated[
+        int | None, typer.Option(metavar="N", min=1, max=MOST, help="Only the N best.")
+    ] = None,
     tolerance: Annotated[
         float, typer.Option(min=0, help="Largest difference, relative above 1.")
     ] = 1e-6,
@@ -67,6 +69,8 @@ def replicate(
         int, typer.Option("--workers", "-w", metavar="N", help="Worker processes.")
     ] = 1,
     form: DetailFormat = "table",
+    trial_timeout: TrialTimeout = None,
+    max_memory: MaxMemory = None,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Print the comparison alone.")
     ] = False,
@@ -97,9 +101,10 @@ def replicate(
         is_new = repeating.start(original, path, chosen)
         if not trust_code:
             session.vouch(path, loaded, target)
-        how = session.Work(workers, max_failures=len(chosen) + 1, debug=debug)
+        limits = (workers, None, len(chosen) + 1, trial_timeout, max_memory)
+        how = work.how(*limits, debug=debug, no_git=False)
         code = work.work(
-            path, loaded, target, how, is_new=is_new, accept_changes=False, quiet=quiet
+            path, loaded, target, how, is_new=is_new, accept_changes=False, quiet=quiet, advice=""
         )
         with Reader(path) as repeated:
             found = repeating.compare(original, repeated, tolerance)
@@ -109,7 +114,7 @@ def replicate(
         document = {"verdict": verdict, "trials": proof.comparison_json(found)}
         typer.echo(formats.json_text(document))
     else:
-        typer.echo(f"{proof.comparison_text(found, goal)}\n{verdict}")
+        typer.echo("\n".join([*([proof.comparison_text(found, goal)] if found else []), verdict]))
     raise typer.Exit(code or int(any(not each.within for each in found)))
 
 

@@ -11,11 +11,11 @@ import typer
 
 from tinytune import extract, loading, search, session, study
 from tinytune.errors import UsageError
-from tinytune.history import StudyRecord
+from tinytune.history import Progress, StudyRecord
 from tinytune.limits import TrialLimits
 from tinytune.objective import Objective
 from tinytune.output.details import best_text, curve_text
-from tinytune.output.formats import clean
+from tinytune.output.formats import clean, counted
 from tinytune.output.progress import Live, bytes_of, duration, seconds_of
 from tinytune.session import Work
 from tinytune.store.reader import Reader
@@ -56,8 +56,9 @@ def work(
     is_new: bool,
     accept_changes: bool,
     quiet: bool,
+    advice: str | None = None,
 ) -> int:
-    """Run a session and return the exit code."""
+    """Run a session and return the exit code; `advice` is what it says to do next."""
     _warn_of_changes(path, objective, accept=accept_changes)
     if not quiet:
         typer.echo(_beginning(path, is_new=is_new), err=True)
@@ -65,20 +66,22 @@ def work(
     with live:
         ending = session.run(path, objective, target, limits, live)
     if not quiet:
-        typer.echo(_summary(path, ending, live.seconds), err=True)
+        typer.echo(_summary(path, ending, live.seconds, advice), err=True)
     if ending.reason is StopReason.FAILURES:
         typer.echo(session.failure_text(path, limits.max_failures), err=True)
         return 1
     return 0 if ending.signal is None else 128 + ending.signal
 
 
-def check_determinism(path: Path, objective: Objective) -> None:
+def check_determinism(path: Path, objective: Objective, *, quiet: bool) -> None:
     """Run the first trial twice, and say whether the objective repeats itself."""
     first, second = session.repeats_itself(path, objective)
     if first.state == "failed":
         text = f"cannot tell whether the objective repeats itself: it failed ({first.error})"
     elif (first.state, first.values) == (second.state, second.values):
         text = f"the objective repeats itself: {first.value!r} twice for the first trial"
+        if quiet:
+            return
     else:
         text = (
             f"the objective does not repeat itself: {first.value!r}, then {second.value!r} for the "
@@ -103,7 +106,7 @@ def _warn_of_changes(path: Path, objective: Objective, *, accept: bool) -> None:
 def _beginning(path: Path, *, is_new: bool) -> str:
     with study.Study(path) as opened:
         record, progress = opened.record, opened.progress
-    budget = "until the time is up" if record.budget is None else f"{record.budget} trials"
+    budget = "until the time is up" if record.budget is None else counted(record.budget, "trial")
     done = "" if is_new else f", {progress.ended} ended before"
     verb = "new study" if is_new else "continuing"
     text = f"{path}: {verb}, {record.search.name} search, seed {record.seed}, {budget}{done}"
@@ -120,7 +123,7 @@ def _leaves_out_the_defaults(record: StudyRecord) -> bool:
     return working.suggest(0, ()) != first
 
 
-def _summary(path: Path, ending: Ending, seconds: float) -> str:
+def _summary(path: Path, ending: Ending, seconds: float, advice: str | None) -> str:
     with study.Study(path) as opened:
         goal = opened.record.goals[0]
         progress = opened.progress
@@ -136,11 +139,17 @@ def _summary(path: Path, ending: Ending, seconds: float) -> str:
     if progress.best is not None:
         lines.append(f"best: {best_text(progress.best, goal)}")
         lines.append(f"best so far: {curve}")
-    if ending.reason is StopReason.DONE:
-        lines.append(f"next: tinytune best {path} · tinytune resume {path} --trials +50")
-    else:
-        lines.append(f"next: tinytune resume {path}")
-    return "\n".join(lines)
+    if advice is None:
+        advice = _advice(path, is_done=ending.reason is StopReason.DONE, progress=progress)
+    return "\n".join(lines + ([advice] if advice else []))
+
+
+def _advice(path: Path, *, is_done: bool, progress: Progress) -> str:
+    if is_done and progress.best is not None:
+        return f"next: tinytune best {path} · tinytune resume {path} --trials +50"
+    if is_done and progress.counts["failed"]:
+        return f"next: tinytune trials {path} · mend the objective · tinytune retry {path}"
+    return f"next: tinytune resume {path}"
 
 
 @contextmanager

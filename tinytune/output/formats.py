@@ -163,6 +163,11 @@ def iso_time(seconds: float | None) -> str | None:
     )
 
 
+def counted(count: int, noun: str) -> str:
+    """Return "1 trial" or "2 trials"."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def clean(text: str) -> str:
     """Return one line of text without the characters that could steer a terminal."""
     return _CONTROL.sub("�", text).replace("\n", "⏎")

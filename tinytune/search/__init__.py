@@ -68,8 +68,16 @@ _registered: dict[str, type[SearchOptions]] = {}
 
 
 def register(options: type[SearchOptions]) -> None:
-    """Make a search of your own known by its name; call it in the objective's file."""
-    if options.name.replace("-", "_") in _CLASSES:
+    """Make a search of your own known by its name; call it in the objective's file.
+
+    UsageError where a constant of `SearchOptions` is missing, or the name is taken.
+    """
+    constants = ("name", "version", "learns", "exhausts", "start")
+    missing = [each for each in constants if not hasattr(options, each)]
+    if missing or not dataclasses.is_dataclass(options):
+        lacks = f"has no {missing[0]!r}" if missing else "is no dataclass"
+        raise UsageError(f"{options.__name__} {lacks}: see tinytune.search.SearchOptions")
+    if is_own(options.name):
         raise UsageError(f"there is a search {options.name!r} already: give yours another name")
     _registered[options.name] = options
 
@@ -79,6 +87,11 @@ def names() -> tuple[str, ...]:
     installed = (entry.name for entry in entry_points(group=ENTRY_POINTS))
     own = (module.replace("_", "-") for module in _CLASSES)
     return tuple(dict.fromkeys((*own, *installed, *_registered)))
+
+
+def is_own(name: str) -> bool:
+    """Return whether a search is one of tinytune's."""
+    return name.replace("-", "_") in _CLASSES
 
 
 def options_class(name: str) -> type[SearchOptions]:

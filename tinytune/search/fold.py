@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from tinytune import search
+from tinytune.errors import SpaceError
 from tinytune.history import Finished, Pending, StudyRecord
 from tinytune.space import Params
 
@@ -22,6 +23,8 @@ class Fold:
         self.learns = options.learns
         self.seen = 0  # tick of the last result that it was told
         self._maximizes = record.goals[0].direction == "maximize"
+        self._space, self._name = record.space, record.search.name
+        self._is_own = search.is_own(self._name)
         self._working = options.start(record.space, record.seed, self.first)
 
     @property
@@ -44,8 +47,19 @@ class Fold:
                 self._working.tell(result)
 
     def suggest(self, number: int, pending: Sequence[Pending]) -> Params | None:
-        """Return the configuration of trial `number`, None when there is none left."""
-        return self._working.suggest(number, pending)
+        """Return the configuration of trial `number`, None when there is none left.
+
+        SpaceError where a search of the user's own suggests what is not in the space.
+        """
+        params = self._working.suggest(number, pending)
+        if params is None or self._is_own:
+            return params
+        try:
+            return self._space.checked(params)
+        except SpaceError as error:
+            raise SpaceError(
+                f"the search {self._name!r} made an impossible suggestion, number {number}: {error}"
+            ) from error
 
     def origin(self, number: int, params: Params) -> str:
         """Return where a suggestion came from: "default" or "search"."""

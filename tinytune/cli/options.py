@@ -1,0 +1,38 @@
+"""Options and arguments that several commands have in common."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="The study's file.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+DetailFormat = Annotated[
+    str, typer.Option("--format", metavar="table|json", help="How to write it.")
+]
+MOST = 1_000_000_000  # of what is counted on the command line
+Workers = Annotated[int, typer.Option("--workers", "-w", metavar="N", help="Worker processes.")]
+Timeout = Annotated[
+    str | None,
+    typer.Option(metavar="TIME", help="Start no trial after this time: 90s, 10m, 2h, 1h30m."),
+]
+TrialTimeout = Annotated[
+    str | None, typer.Option(metavar="TIME", help="End a trial that takes longer; it has failed.")
+]
+MaxMemory = Annotated[
+    str | None,
+    typer.Option(metavar="SIZE", help="End a trial whose process uses more: 500M, 2G."),
+]
+Accept = Annotated[
+    bool, typer.Option("--accept-changes", help="Accept the objective's changed source.")
+]
+MaxFailures = Annotated[
+    int, typer.Option(metavar="N", help="Stop after so many failed trials in a row.")
+]
+NoGit = Annotated[
+    bool, typer.Option("--no-git", help="Do not record commit and changes of the repository.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
