@@ -62,6 +62,7 @@ _CLASSES = {  # module -> its options, loaded when asked for; a name has - where
     "cma_es": "CmaEs",
     "trust_region": "TrustRegion",
     "tpe": "Tpe",
+    "gp": "Gp",
 }
 ENTRY_POINTS = "tinytune.search"  # the group under which installed packages name their searches
 _registered: dict[str, type[SearchOptions]] = {}

@@ -1,0 +1,268 @@
+"""Bayesian search: a Gaussian process of the results, and where it expects most improvement."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from tinytune.distributions import shown
+from tinytune.errors import UsageError
+from tinytune.history import Finished, Pending
+from tinytune.portable import arrays, linear, scalars
+from tinytune.search.cube import Cube, Vector
+from tinytune.search.gp_acquisition import Effort, Hunt, log_improvement
+from tinytune.search.gp_field import Field
+from tinytune.search.gp_model import Parameters, Posterior, Prior, fitted
+from tinytune.search.gp_warp import warped
+from tinytune.search.oracle import key
+from tinytune.search.sobol import Sobol
+from tinytune.space import Params, Space
+
+_SMALL = 2_000  # configurations of a finite space that are all looked at
+_MOST_PENDING = 50
+_FIT_MOST = 120  # results up to which the model's parameters are fitted
+_REFIT = 10  # beyond that many results, parameters are fitted anew each time n grows by a tenth
+_GOOD = 5  # results near which is searched
+_RANDOM_TRIES = 20
+_ASKED = 100  # candidates that may be refused
+
+
+@dataclass(frozen=True)
+class Gp:
+    """Options of Bayesian search with a Gaussian process.
+
+    `startup` results come from a scrambled Sobol sequence before the model is used; "auto" is one
+    more than there are parameters, from 5 to 10. `noise` "auto" estimates how noisy values are,
+    false takes them as exact. `most` results make up the model; of more, the better half is taken
+    and the latest. `candidates` points anywhere are looked at for each suggestion, and four times
+    as many near good ones.
+
+    Suits up to some 200 trials of up to 20 parameters that take a second or longer, one to some
+    ten workers. Weak where most parameters hang on conditions, and past `most` trials; each
+    suggestion takes from a tenth of a second to a second.
+    """
+
+    startup: int | str = "auto"
+    noise: bool | str = "auto"
+    most: int = 250
+    candidates: int = 1_000
+
+    name: ClassVar[str] = "gp"
+    version: ClassVar[int] = 1
+    learns: ClassVar[bool] = True
+    exhausts: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        if self.startup != "auto" and not _is_count(self.startup, 1, 10_000):
+            raise UsageError(
+                f"gp: startup {shown(self.startup)} must be a whole number from 1 to 10,000, "
+                'or "auto"'
+            )
+        if self.noise is not False and self.noise != "auto":
+            raise UsageError(f'gp: noise {shown(self.noise)} must be false or "auto"')
+        for option, least, most in (("most", 10, 1_000), ("candidates", 10, 100_000)):
+            if not _is_count(getattr(self, option), least, most):
+                raise UsageError(
+                    f"gp: {option} {shown(getattr(self, option))} must be a whole number "
+                    f"from {least} to {most:,}"
+                )
+
+    def start(self, space: Space, seed: int, first: Params | None) -> Bayesian:
+        """Return the search at work; `first` is trial 0, else the middle of the space is."""
+        return Bayesian(self, space, seed, first)
+
+
+def _is_count(value: object, least: int, most: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+
+
+class Bayesian:
+    """Bayesian search at work: all results, by trial."""
+
+    size = None
+    is_quick = False
+
+    def __init__(self, options: Gp, space: Space, seed: int, first: Params | None) -> None:
+        self._options, self._space, self._seed = options, space, seed
+        self._first = first
+        self._cube = Cube(space)
+        self._field = Field(self._cube)
+        self._effort = Effort(
+            options.candidates,
+            max(2, options.candidates * 6 // 100),
+            tries=max(2, options.candidates * 4 // 100),
+        )
+        centre = self._cube.params(self._cube.start)
+        if first is None and space.allows(centre):
+            first = centre
+        self._start = Sobol().start(space, seed, first)
+        count = len(space.parameters)
+        startup = options.startup
+        self._startup = startup if isinstance(startup, int) else min(max(count + 1, 5), 10)
+        self._seen: set[str] = set()  # the configurations told
+        self._told: dict[int, tuple[Vector, float]] = {}  # number -> point, value (inf: failed)
+        self._results = 0  # that have a value
+        self._all: list[Params] | None = None  # of a small space, its configurations
+        cells = [c for c in self._cube.cells if c is not None]
+        is_small = len(cells) == count and math.prod(cells) <= _SMALL
+        self._is_small = is_small
+
+    def tell(self, result: Finished) -> None:
+        """Take in one result."""
+        self._seen.add(key(result.params))
+        value = math.inf if result.value is None else float(result.value)
+        value = value if math.isfinite(value) else math.inf
+        before = self._told.get(result.number)
+        self._results += int(value < math.inf)
+        self._results -= int(before is not None and before[1] < math.inf)
+        self._told[result.number] = self._cube.vector(result.params), value
+
+    def suggest(self, number: int, pending: Sequence[Pending]) -> Params | None:
+        """Return the configuration of trial `number`."""
+        if number == 0 and self._first is not None:
+            return dict(self._first)
+        busy = {key(trial.params) for trial in pending}
+        for params in self._wanted(number, pending, busy):
+            text = key(params)
+            if text not in busy and text not in self._seen and self._space.allows(params):
+                return dict(params)
+        return self._space.sample(self._seed, number, "gp")
+
+    def _wanted(
+        self, number: int, pending: Sequence[Pending], busy: set[str]
+    ) -> Iterator[Params]:
+        """Yield configurations for trial `number`, best first, and then random ones."""
+        if self._results < self._startup:
+            candidate = self._start.suggest(number, ())
+            if candidate is not None:
+                yield candidate
+        elif not self._is_small:
+            yield from self._modelled(number, pending)
+        if self._is_small:
+            left = self._left(busy)
+            if left and self._results >= self._startup:
+                yield from self._ranked(left, pending)
+            if left:
+                yield left[int(draw_below(len(left), self._seed, number))]
+        for attempt in range(_RANDOM_TRIES):
+            yield self._cube.params(self._cube.random(self._seed, number, "gp random", attempt))
+
+    def _modelled(self, number: int, pending: Sequence[Pending]) -> Iterator[Params]:
+        """Yield configurations, the most promising first."""
+        model = self._model(pending)
+        hunt = Hunt(self._field, self._effort, self._seed, number)
+        points, _ = hunt.run(model.score, model.good(_GOOD), model.shape())
+        for point in points[:_ASKED]:
+            yield self._cube.params(point)
+
+    def _ranked(self, left: list[Params], pending: Sequence[Pending]) -> Iterator[Params]:
+        """Yield the configurations that are left of a small space, the most promising first."""
+        points = self._field.snapped(np.array([self._cube.vector(p) for p in left]))
+        scores = self._model(pending).score(points)
+        yield left[int(np.argmax(scores))]
+
+    def _left(self, busy: set[str]) -> list[Params]:
+        """Return the configurations of a small space that are neither told nor pending."""
+        if self._all is None:
+            centres = [c.tolist() for c in self._field.centres if c is not None]
+            found = {}
+            for units in itertools.product(*centres):
+                params = self._cube.params(np.array(units))
+                found[key(params)] = params
+            self._all = [params for params in found.values() if self._space.allows(params)]
+        used = self._seen | busy
+        return [params for params in self._all if key(params) not in used]
+
+    def _model(self, pending: Sequence[Pending]) -> Model:
+        numbers = sorted(self._told)
+        values = np.array([self._told[number][1] for number in numbers])
+        finite = values[values < math.inf]
+        values = np.minimum(values, float(np.max(finite)))
+        kept = chosen(values, self._options.most)
+        points = np.array([self._told[numbers[index]][0] for index in kept.tolist()])
+        waiting = sorted(pending, key=lambda trial: trial.number)[-_MOST_PENDING:]
+        more = [self._cube.vector(trial.params) for trial in waiting]
+        more_points = np.array(more).reshape(-1, self._cube.size)
+        prior = prior_of(self._cube.size, self._options.noise)
+        return Model(self._field, points, warped(values[kept]), more_points, prior)
+
+
+class Model:
+    """The process after the results, and what points are worth."""
+
+    def __init__(
+        self, field: Field, points: Vector, values: Vector, pending: Vector, prior: Prior
+    ) -> None:
+        """Take in results (n, d), their warped values (n,) and pending points (q, d)."""
+        self._field = field
+        count = len(points)
+        self._points = field.snapped(np.concatenate([points, pending]))
+        self._active = field.active(self._points)
+        squares = field.squares(self._points, self._active, self._points, self._active)
+        rows, columns = np.tril_indices(count, -1)
+        self._found: Parameters = fitted(squares[:, rows, columns], values, prior)
+        self._posterior = Posterior(squares, values, self._found)
+        self._best = float(np.min(self._posterior.known))
+
+    def score(self, points: Vector) -> Vector:
+        """Return the logarithm of the expected improvement, (m,), at snapped points (m, d)."""
+        result = np.empty(len(points))
+        step = max(1, 60_000 // len(self._points))
+        for start in range(0, len(points), step):
+            part = points[start : start + step]
+            squares = self._field.squares(
+                self._points, self._active, part, self._field.active(part)
+            )
+            mean, variance = self._posterior.at(squares)
+            result[start : start + step] = log_improvement(mean, variance, self._best)
+        return result
+
+    def good(self, count: int) -> Vector:
+        """Return the points whose mean is lowest, (k, d) with k up to `count`."""
+        order = np.argsort(self._posterior.known, kind="stable")
+        return self._points[order[:count]]
+
+    def shape(self) -> Vector:
+        """Return the lengths (d,) in parts of their geometric mean."""
+        logs = arrays.log(self._found.lengths)
+        apart = logs - linear.total(logs) / len(logs)
+        return arrays.exp(np.minimum(np.maximum(apart, -1.0), 1.0))
+
+
+def chosen(values: Vector, most: int) -> np.ndarray:
+    """Return which of the values (n,), in order of trials, make up the model: `most` at most.
+
+    The better half of them are the best ones, the others the latest.
+    """
+    count = len(values)
+    if count <= most:
+        return np.arange(count)
+    best = np.argsort(values, kind="stable")[: most // 2]
+    is_rest = np.ones(count, dtype=bool)
+    is_rest[best] = False
+    latest = np.flatnonzero(is_rest)[-(most - len(best)) :]
+    return np.sort(np.concatenate([best, latest]))
+
+
+def prior_of(size: int, noise: bool | str) -> Prior:
+    """Return the priors for so many parameters."""
+    log_size = scalars.log(float(size))
+    if size > 20:
+        length, spread = 1.4142135623730951 + 0.5 * log_size - 1.0, 1.0
+    else:
+        length, spread = scalars.log(0.5) + 0.25 * log_size, 0.75
+    if noise is False:
+        return Prior(length, spread, -14.0, 0.1)
+    return Prior(length, spread, -6.0, 2.0)
+
+
+def draw_below(limit: int, seed: int, number: int) -> int:
+    """Return a number from 0 to limit - 1."""
+    from tinytune import draw
+
+    return draw.below(limit, seed, number, "gp left")

@@ -1,0 +1,82 @@
+"""Warps values so that a Gaussian fits them: robust scale, then Yeo and Johnson's transformation.
+
+The transformation's parameter is taken from a fixed grid, by maximum likelihood.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinytune.portable import arrays, linear
+
+Floats = NDArray[np.float64]
+
+GRID: Floats = np.arange(-20, 31) / 10.0
+"""Parameters of the transformation that are tried, (51,)."""
+
+
+def yeo_johnson(z: Floats, power: Floats) -> Floats:
+    """Return the transformed values, shape (m, n), for z (n,) and powers (m,).
+
+    Yeo and Johnson (2000), equation 2.1: ((z+1)^p - 1) / p for z >= 0, and the same of -z with
+    2 - p, negative, for z < 0; logarithms where that power is 0.
+    """
+    is_low = z < 0.0
+    logs = arrays.log1p(np.abs(z))  # (n,)
+    exponent = np.where(is_low, 2.0 - power[:, None], power[:, None])  # (m, n)
+    is_zero = np.abs(exponent) < 1e-9
+    safe = np.where(is_zero, 1.0, exponent)
+    grown = np.where(is_zero, logs, arrays.expm1(np.minimum(safe * logs, 600.0)) / safe)
+    return np.where(is_low, -grown, grown)
+
+
+def log_likelihood(z: Floats, power: Floats) -> Floats:
+    """Return the profile log-likelihood of each power, shape (m,), up to a constant."""
+    count = len(z)
+    warped = yeo_johnson(z, power)
+    rest = warped - (linear.total(warped, 1) / count)[:, None]
+    spread = linear.total(rest * rest, 1) / count
+    signed = np.where(z < 0.0, -1.0, 1.0) * arrays.log1p(np.abs(z))
+    jacobian = (power - 1.0) * linear.total(signed)
+    result: Floats = -0.5 * count * arrays.log(np.maximum(spread, 1e-300)) + jacobian
+    return result
+
+
+def normalised(values: Floats) -> Floats:
+    """Return values (n,) about their median in units of a robust scale; zeros if all are equal."""
+    largest = float(np.max(np.abs(values)))
+    if not largest:
+        return np.zeros(len(values))
+    small = values / largest if largest > 1.0 else values * (1.0 / max(largest, 1e-300))
+    small = small - _median(small)
+    deviations = np.abs(small)
+    scale = _median(deviations)
+    if scale < 1e-3 * float(np.max(deviations)):
+        scale = max(scale, _spread(deviations))
+    return small / scale if scale > 0.0 else np.zeros(len(values))
+
+
+def warped(values: Floats) -> Floats:
+    """Return values (n,) made as normal as a power of the grid can, with mean 0 and variance 1."""
+    z = normalised(values)
+    best = int(np.argmax(log_likelihood(z, GRID)))
+    return standardised(yeo_johnson(z, GRID[best : best + 1])[0])
+
+
+def standardised(values: Floats) -> Floats:
+    """Return values (n,) with mean 0 and variance 1; zeros where all are equal."""
+    rest = values - linear.total(values) / len(values)
+    scale = float(np.sqrt(linear.dot(rest, rest) / len(values)))
+    return rest / scale if scale > 1e-100 else np.zeros(len(values))
+
+
+def _median(values: Floats) -> float:
+    ordered = np.sort(values)
+    return float(0.5 * ordered[(len(values) - 1) // 2] + 0.5 * ordered[len(values) // 2])
+
+
+def _spread(deviations: Floats) -> float:
+    """Return a mean deviation in which large ones count little: the median of the non-zero ones."""
+    above = deviations[deviations > 0.0]
+    return _median(above) if len(above) else 0.0
