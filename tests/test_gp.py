@@ -1,0 +1,288 @@
+"""Bayesian search: the process, the warping, the acquisition, and the rules of the search."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from tinytune import search, testing
+from tinytune.distributions import Choice, Float, Int
+from tinytune.errors import UsageError
+from tinytune.history import Finished, Pending
+from tinytune.search.cube import Cube
+from tinytune.search.gp import Gp, chosen
+from tinytune.search.gp_acquisition import log_h, log_improvement
+from tinytune.search.gp_field import Field
+from tinytune.search.gp_model import (
+    Evidence, Parameters, Posterior, Prior, fitted, inverse, matern, minimise,
+)  # fmt: skip
+from tinytune.search.gp_warp import GRID, log_likelihood, warped, yeo_johnson
+from tinytune.space import Space
+from tinytune.testing.spaces import numbers
+
+PRIOR = Prior(-0.5, 0.75, -5.0, 1.5)
+
+
+def squares_of(first, second):
+    """Return squared distances (d, a, b)."""
+    return np.ascontiguousarray(np.moveaxis((first[:, None] - second) ** 2, 2, 0))
+
+
+def pairs_of(points):
+    rows, columns = np.tril_indices(len(points), -1)
+    return squares_of(points, points)[:, rows, columns]
+
+
+def data(count=20, size=3, seed=0):
+    random = np.random.RandomState(seed)
+    points = random.rand(count, size)
+    values = np.sin(5 * points[:, 0]) + points[:, 1] ** 2 + 0.05 * random.randn(count)
+    return points, (values - values.mean()) / values.std(), random
+
+
+# The process
+
+
+def test_mean_and_variance_are_those_of_scikit_learn():
+    process = pytest.importorskip("sklearn.gaussian_process")
+    points, values, random = data()
+    new, found = random.rand(15, 3), Parameters(np.array([0.3, 0.6, 2.0]), 0.01, 1.7)
+    kernel = process.kernels.ConstantKernel(found.scale) * process.kernels.Matern(
+        found.lengths, nu=2.5
+    )
+    theirs = process.GaussianProcessRegressor(kernel, alpha=0.01 * found.scale, optimizer=None)
+    mean, deviation = theirs.fit(points, values).predict(new, return_std=True)
+    ours = Posterior(squares_of(points, points), values, found)
+    our_mean, our_variance = ours.at(squares_of(points, new))
+    assert our_mean == pytest.approx(mean, abs=1e-8)
+    assert our_variance == pytest.approx(deviation**2, abs=1e-8)
+    assert ours.known == pytest.approx(theirs.predict(points), abs=1e-8)
+
+
+def test_a_pending_point_takes_the_mean_as_its_value():
+    points, values, random = data()
+    new, pending = random.rand(15, 3), random.rand(4, 3)
+    found = Parameters(np.array([0.3, 0.6, 2.0]), 0.01, 1.7)
+    plain = Posterior(squares_of(points, points), values, found)
+    believed, _ = plain.at(squares_of(points, pending))
+    every = np.concatenate([points, pending])
+    ours = Posterior(squares_of(every, every), values, found)
+    told = Posterior(squares_of(every, every), np.concatenate([values, believed]), found)
+    for one, other in zip(
+        ours.at(squares_of(every, new)), told.at(squares_of(every, new)), strict=True
+    ):
+        assert one == pytest.approx(other, abs=1e-10)
+    assert ours.known[len(points) :] == pytest.approx(believed, abs=1e-12)
+    assert np.all(ours.at(squares_of(every, pending))[1] < plain.at(squares_of(points, pending))[1])
+
+
+def test_the_gradient_is_that_of_finite_differences():
+    points, values, _ = data()
+    evidence = Evidence(pairs_of(points), values, PRIOR)
+    theta = np.array([-1.0, 0.2, 0.7, -3.0])
+    _, gradient = evidence(theta)
+    step = 1e-6
+    for index in range(4):
+        shift = step * (np.arange(4) == index)
+        slope = (evidence(theta + shift)[0] - evidence(theta - shift)[0]) / (2 * step)
+        assert gradient[index] == pytest.approx(slope, rel=1e-6, abs=1e-6)
+
+
+def test_the_scale_has_the_most_probable_value():
+    points, values, _ = data()
+    evidence = Evidence(pairs_of(points), values, PRIOR)
+    theta = np.array([-1.0, 0.2, 0.7, -3.0])
+    kernel = np.eye(len(points)) * (np.exp(-3.0) + 1e-6)
+    kernel += matern(np.tensordot(np.exp(-2 * theta[:3]), squares_of(points, points), 1))[0]
+
+    def log_posterior(scale):
+        likelihood = stats.multivariate_normal(cov=kernel * scale).logpdf(values)
+        return likelihood - PRIOR.scale_weight * (np.log(scale) + 1 / scale)
+
+    best = evidence.scale(theta)
+    assert log_posterior(best) > max(log_posterior(best * 1.01), log_posterior(best * 0.99))
+
+
+def test_the_inverse_of_a_matrix():
+    points, _, _ = data()
+    kernel = matern(squares_of(points, points).sum(0))[0] + 0.01 * np.eye(len(points))
+    inverted, pivots = inverse(kernel)
+    assert inverted == pytest.approx(np.linalg.inv(kernel), rel=1e-8, abs=1e-8)
+    assert np.log(pivots).sum() == pytest.approx(np.linalg.slogdet(kernel)[1])
+    assert inverse(kernel - 0.5 * np.eye(len(points))) is None
+
+
+def test_a_fit_ends_where_no_direction_descends_and_finds_what_matters():
+    points, values, _ = data(40)
+    evidence = Evidence(pairs_of(points), values, PRIOR)
+    value, theta = minimise(evidence, np.array([-0.5, -0.5, -0.5, -5.0]), 60)
+    assert value == evidence(theta)[0]
+    assert np.max(np.abs(evidence(theta)[1])) < 0.5
+    found = fitted(pairs_of(points), values, PRIOR)
+    assert found.lengths[0] < found.lengths[1] < found.lengths[2]
+
+
+# Warping and acquisition
+
+
+@pytest.mark.parametrize("power", [-2.0, 0.0, 0.5, 1.0, 1.3, 2.0, 3.0])
+def test_the_warping_is_yeo_and_johnsons(power):
+    z = np.array([-3.0, -0.5, 0.0, 0.2, 7.0, 40.0])
+    ours = yeo_johnson(z, np.array([power]))[0]
+    assert ours == pytest.approx(stats.yeojohnson(z, power), rel=1e-12, abs=1e-14)
+    shifted = log_likelihood(z, np.array([power, 1.0]))
+    theirs = stats.yeojohnson_llf(power, z) - stats.yeojohnson_llf(1.0, z)
+    assert shifted[0] - shifted[1] == pytest.approx(theirs, rel=1e-10, abs=1e-10)
+
+
+@pytest.mark.parametrize("values", [[1e308, -1e308, 0.0], [5e-324, 0.0], [3.0] * 4, [1.0], [1e200, 1.0, 2.0]])
+def test_warped_values_are_finite_and_in_order(values):
+    found = warped(np.array(values))
+    assert np.all(np.isfinite(found))
+    assert np.all(np.diff(found[np.argsort(values, kind="stable")]) >= 0.0)
+
+
+def test_the_logarithm_of_the_expected_improvement():
+    reference = {
+        1: -math.inf, 0: -0.9189385, -1: -2.4851210, -2: -4.7687835, -5: -16.7443012,
+        -10: -55.5531220, -20: -206.917838, -40: -808.29857,
+    }  # fmt: skip
+    reference[1] = 0.0800262
+    found = log_h(np.array(list(reference), dtype=float))
+    assert found == pytest.approx(list(reference.values()), rel=2e-7, abs=1e-7)
+    at = np.array([-25.0, -1.0])  # where one formula follows another
+    assert log_h(at - 1e-9) == pytest.approx(log_h(at + 1e-9), rel=1e-8)
+    improvement = log_improvement(np.array([0.3]), np.array([4.0]), 0.1)[0]
+    z = -0.1
+    expected = 2 * (stats.norm.pdf(z) + z * stats.norm.cdf(z))
+    assert improvement == pytest.approx(math.log(expected), rel=1e-12)
+
+
+# The space as the process sees it
+
+
+def mixed_space():
+    return Space.of(
+        {
+            "kind": Choice("a", "b", "c"),
+            "n": Int(1, 9),
+            "size": Choice("s", "m", "l", ordered=True),
+            "x": Float(0, 1, when={"kind": ["a", "b"]}),
+        }
+    )
+
+
+def test_distances_of_categories_and_of_parameters_that_are_not_active():
+    cube = Cube(mixed_space())
+    field = Field(cube)
+    rows = [
+        {"kind": "a", "n": 1, "size": "s", "x": 0.2},
+        {"kind": "b", "n": 9, "size": "l", "x": 0.7},
+        {"kind": "c", "n": 1, "size": "m"},
+        {"kind": "c", "n": 1, "size": "m"},
+    ]
+    points = field.snapped(np.array([cube.vector(row) for row in rows]))
+    points[2:, 3] = 0.1, 0.9  # a coordinate that does not count
+    active = field.active(points)
+    assert active[:, 3].tolist() == [True, True, False, False]
+    squares = field.squares(points, active, points, active)
+    assert squares[:, 0, 1] == pytest.approx([1.0, (8 / 9) ** 2, (2 / 3) ** 2, 0.25])
+    assert squares[:, 0, 2] == pytest.approx([1.0, 0.0, (1 / 3) ** 2, 1.0])
+    assert not squares[:, 2, 3].any()
+
+
+def test_moves_change_a_value_at_least_and_points_lie_where_values_do():
+    cube = Cube(mixed_space())
+    field = Field(cube)
+    random = np.random.RandomState(1)
+    points = field.snapped(random.rand(200, 4))
+    for point in points:
+        assert cube.vector(cube.params(point), point) == pytest.approx(point, abs=1e-15)
+    steps = np.zeros((200, 4))
+    steps[:, 1] = 1e-3 * random.randn(200)
+    moved = field.moved(points, steps, random.rand(200, 4))
+    assert np.abs(moved[:, 1] - points[:, 1]) == pytest.approx(1 / 9)
+    assert np.array_equal(moved[:, [0, 2, 3]], points[:, [0, 2, 3]])
+
+
+# The search
+
+
+def told(space, count, options=None, order=None, seed=1):
+    """Return a search that knows results at random configurations."""
+    working = (options or Gp()).start(space, seed, None)
+    loss = testing.bowl(space)
+    results = []
+    for number in range(count):
+        params = space.sample(7, number, "told")
+        results.append(Finished(number, "complete", params, loss(params)))
+    for index in range(count) if order is None else order:
+        working.tell(results[index])
+    return working
+
+
+def test_the_order_of_telling_has_no_effect():
+    space = testing.spaces()["conditions"]
+    order = [7, 3, 11, 0, 5, 1, 2, 10, 9, 8, 6, 4]
+    assert told(space, 12, order=order).suggest(12, ()) == told(space, 12).suggest(12, ())
+
+
+def test_it_comes_close_to_the_optimum_in_few_trials():
+    space = numbers(3)
+
+    def loss(params):
+        return 1e4 * sum((params[name] - 0.3) ** 2 for name in params)
+
+    run = testing.simulate(Gp(), space, loss, 30)
+    assert min(trial.result.value for trial in run) < 1.0  # within 0.01: a ball of 4e-6
+
+
+def test_pending_points_are_kept_away_from():
+    working = told(numbers(2), 15)
+    alone = working.suggest(15, ())
+    beside = working.suggest(16, (Pending(15, alone),))
+    assert max(abs(alone[name] - beside[name]) for name in alone) > 1e-3
+
+
+def test_failures_are_as_bad_as_the_worst_and_are_avoided():
+    space = numbers(1)
+    working = Gp().start(space, 1, None)
+    for number in range(10):
+        x = number / 10 + 0.02
+        state = "complete" if x < 0.6 else "failed"
+        value = (x - 0.55) ** 2 if x < 0.6 else None
+        working.tell(Finished(number, state, {"x0": x}, value))
+    found = [working.suggest(number, ())["x0"] for number in range(10, 14)]
+    assert max(found) < 0.72
+
+
+def test_a_small_space_is_tried_without_repetition():
+    space = Space.of({"kind": Choice("a", "b", "c"), "n": Int(1, 6)})
+    run = testing.simulate(Gp(), space, testing.bowl(space), 18, 3)
+    assert len({repr(trial.result.params) for trial in run}) == 18
+    again = testing.simulate(Gp(), space, testing.bowl(space), 20, 3)[-1].result.params
+    assert space.allows(again)
+
+
+def test_of_many_results_the_best_and_the_latest_make_up_the_model():
+    values = np.array([5.0, 1.0, 7.0, 0.0, 9.0, 3.0, 8.0, 6.0])
+    assert chosen(values, 4).tolist() == [1, 3, 6, 7]
+    assert chosen(values, 8).tolist() == list(range(8))
+    working = told(numbers(2), 40, Gp(most=20))
+    assert numbers(2).allows(working.suggest(40, ()))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"startup": 0}, "startup 0 must be a whole number from 1 to 10,000"),
+        ({"startup": "few"}, "startup"),
+        ({"noise": True}, 'noise True must be false or "auto"'),
+        ({"most": 5}, "most 5 must be a whole number from 10 to 1,000"),
+        ({"candidates": 2.5}, "candidates 2.5 must be a whole number from 10 to 100,000"),
+    ],
+)
+def test_options_that_make_no_sense(options, message):
+    with pytest.raises(UsageError, match=message):
+        search.make("gp", options)
