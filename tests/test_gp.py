@@ -188,8 +188,18 @@ def test_distances_of_categories_and_of_parameters_that_are_not_active():
     assert active[:, 3].tolist() == [True, True, False, False]
     squares = field.squares(points, active, points, active)
     assert squares[:, 0, 1] == pytest.approx([1.0, (8 / 9) ** 2, (2 / 3) ** 2, 0.25])
-    assert squares[:, 0, 2] == pytest.approx([1.0, 0.0, (1 / 3) ** 2, 1.0])
+    assert squares[:, 0, 2] == pytest.approx([1.0, 0.0, (1 / 3) ** 2, 0.3**2 + 0.75])
     assert not squares[:, 2, 3].any()
+
+
+def test_the_kernel_of_conditional_parameters_is_positive():
+    space = testing.spaces()["conditions"]
+    cube = Cube(space)
+    field = Field(cube)
+    points = field.snapped(np.array([cube.vector(space.sample(1, n, "x")) for n in range(80)]))
+    active = field.active(points)
+    kernel, _ = matern(field.squares(points, active, points, active).sum(0) * 4.0)
+    assert np.linalg.eigvalsh(kernel).min() > -1e-12
 
 
 def test_moves_change_a_value_at_least_and_points_lie_where_values_do():

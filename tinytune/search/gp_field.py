@@ -18,6 +18,7 @@ Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 
 _MOST_CELLS = 1000  # more values are a continuum
+_BESIDE = 0.75  # squared distance from a range of a parameter that is not active
 
 
 class Field:
@@ -84,20 +85,26 @@ class Field:
     def squares(self, first: Floats, has: Bools, second: Floats, also: Bools) -> Floats:
         """Return squared distances (d, a, b) of points (a, d) and (b, d), by coordinate.
 
-        Categories are 1 apart; so are a coordinate that counts and one that does not.
+        Categories are 1 apart. Where a number counts at one point only, that one is as far away
+        as from a place beside the middle of its range, from 3/4 to 1: one number for all would
+        be no distance in any Euclidean space, and the kernel not positive.
         """
         result = np.empty((self.size, len(first), len(second)))
         for index in range(self.size):
-            there, here = first[:, index, None], second[:, index]
-            if self.is_category[index]:
-                result[index] = there != here
-            else:
-                apart = there - here
-                np.multiply(apart, apart, result[index])
+            there, here = first[:, index], second[:, index]
             if self.is_conditional:
-                one, other = has[:, index, None], also[:, index]
-                result[index][one != other] = 1.0
-                result[index][~one & ~other] = 0.0
+                there = np.where(has[:, index], there, 0.5)
+                here = np.where(also[:, index], here, 0.5)
+                is_one = has[:, index, None] != also[:, index]
+            if self.is_category[index]:
+                result[index] = there[:, None] != here
+                if self.is_conditional:
+                    result[index][is_one] = 1.0
+            else:
+                apart = there[:, None] - here
+                np.multiply(apart, apart, result[index])
+                if self.is_conditional:
+                    result[index][is_one] += _BESIDE
         return result
 
     def moved(self, points: Floats, steps: Floats, options: Floats) -> Floats:
