@@ -15,9 +15,16 @@ from tinytune.search.gp import Gp, chosen
 from tinytune.search.gp_acquisition import log_h, log_improvement
 from tinytune.search.gp_field import Field
 from tinytune.search.gp_model import (
-    Evidence, Parameters, Posterior, Prior, fitted, inverse, matern, minimise,
+    Evidence,
+    Parameters,
+    Posterior,
+    Prior,
+    fitted,
+    inverse,
+    matern,
+    minimise,
 )  # fmt: skip
-from tinytune.search.gp_warp import GRID, log_likelihood, warped, yeo_johnson
+from tinytune.search.gp_warp import log_likelihood, warped, yeo_johnson
 from tinytune.space import Space
 from tinytune.testing.spaces import numbers
 
@@ -136,7 +143,9 @@ def test_the_warping_is_yeo_and_johnsons(power):
     assert shifted[0] - shifted[1] == pytest.approx(theirs, rel=1e-10, abs=1e-10)
 
 
-@pytest.mark.parametrize("values", [[1e308, -1e308, 0.0], [5e-324, 0.0], [3.0] * 4, [1.0], [1e200, 1.0, 2.0]])
+@pytest.mark.parametrize(
+    "values", [[1e308, -1e308, 0.0], [5e-324, 0.0], [3.0] * 4, [1.0], [1e200, 1.0, 2.0]]
+)
 def test_warped_values_are_finite_and_in_order(values):
     found = warped(np.array(values))
     assert np.all(np.isfinite(found))

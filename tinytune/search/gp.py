@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
+from tinytune import draw
 from tinytune.distributions import shown
 from tinytune.errors import UsageError
 from tinytune.history import Finished, Pending
@@ -25,11 +27,12 @@ from tinytune.space import Params, Space
 
 _SMALL = 2_000  # configurations of a finite space that are all looked at
 _MOST_PENDING = 50
-_FIT_MOST = 120  # results up to which the model's parameters are fitted
-_REFIT = 10  # beyond that many results, parameters are fitted anew each time n grows by a tenth
 _GOOD = 5  # results near which is searched
 _RANDOM_TRIES = 20
 _ASKED = 100  # candidates that may be refused
+
+Belief = Callable[[Vector], Vector]
+"""From points (m, d) of the cube to the logarithm of how likely the best lies there, (m,)."""
 
 
 @dataclass(frozen=True)
@@ -108,9 +111,12 @@ class Bayesian:
         self._told: dict[int, tuple[Vector, float]] = {}  # number -> point, value (inf: failed)
         self._results = 0  # that have a value
         self._all: list[Params] | None = None  # of a small space, its configurations
-        cells = [c for c in self._cube.cells if c is not None]
-        is_small = len(cells) == count and math.prod(cells) <= _SMALL
-        self._is_small = is_small
+        cells = [size for size in self._cube.cells if size is not None]
+        self._is_small = len(cells) == count and math.prod(cells) <= _SMALL
+        self.belief: Belief | None = None
+        """What the user believes, fixed before anything is suggested."""
+        self.belief_weight = 10.0
+        """With n results the belief counts by this / n: beta of Hvarfner et al. (2022)."""
 
     def tell(self, result: Finished) -> None:
         """Take in one result."""
@@ -133,9 +139,7 @@ class Bayesian:
                 return dict(params)
         return self._space.sample(self._seed, number, "gp")
 
-    def _wanted(
-        self, number: int, pending: Sequence[Pending], busy: set[str]
-    ) -> Iterator[Params]:
+    def _wanted(self, number: int, pending: Sequence[Pending], busy: set[str]) -> Iterator[Params]:
         """Yield configurations for trial `number`, best first, and then random ones."""
         if self._results < self._startup:
             candidate = self._start.suggest(number, ())
@@ -148,7 +152,7 @@ class Bayesian:
             if left and self._results >= self._startup:
                 yield from self._ranked(left, pending)
             if left:
-                yield left[int(draw_below(len(left), self._seed, number))]
+                yield left[draw.below(len(left), self._seed, number, "gp left")]
         for attempt in range(_RANDOM_TRIES):
             yield self._cube.params(self._cube.random(self._seed, number, "gp random", attempt))
 
@@ -189,17 +193,27 @@ class Bayesian:
         more = [self._cube.vector(trial.params) for trial in waiting]
         more_points = np.array(more).reshape(-1, self._cube.size)
         prior = prior_of(self._cube.size, self._options.noise)
-        return Model(self._field, points, warped(values[kept]), more_points, prior)
+        belief = None
+        if self.belief is not None:
+            density, weight = self.belief, self.belief_weight / self._results
+            belief = lambda points: weight * density(points)  # noqa: E731
+        return Model(self._field, points, warped(values[kept]), more_points, prior, belief)
 
 
 class Model:
     """The process after the results, and what points are worth."""
 
     def __init__(
-        self, field: Field, points: Vector, values: Vector, pending: Vector, prior: Prior
+        self,
+        field: Field,
+        points: Vector,
+        values: Vector,
+        pending: Vector,
+        prior: Prior,
+        belief: Belief | None = None,
     ) -> None:
         """Take in results (n, d), their warped values (n,) and pending points (q, d)."""
-        self._field = field
+        self._field, self._belief = field, belief
         count = len(points)
         self._points = field.snapped(np.concatenate([points, pending]))
         self._active = field.active(self._points)
@@ -210,7 +224,10 @@ class Model:
         self._best = float(np.min(self._posterior.known))
 
     def score(self, points: Vector) -> Vector:
-        """Return the logarithm of the expected improvement, (m,), at snapped points (m, d)."""
+        """Return the logarithm of the expected improvement, (m,), at snapped points (m, d).
+
+        The belief is added to it: the improvement times the belief's density, as piBO has it.
+        """
         result = np.empty(len(points))
         step = max(1, 60_000 // len(self._points))
         for start in range(0, len(points), step):
@@ -220,6 +237,8 @@ class Model:
             )
             mean, variance = self._posterior.at(squares)
             result[start : start + step] = log_improvement(mean, variance, self._best)
+        if self._belief is not None:
+            result += self._belief(points)
         return result
 
     def good(self, count: int) -> Vector:
@@ -234,7 +253,7 @@ class Model:
         return arrays.exp(np.minimum(np.maximum(apart, -1.0), 1.0))
 
 
-def chosen(values: Vector, most: int) -> np.ndarray:
+def chosen(values: Vector, most: int) -> NDArray[np.intp]:
     """Return which of the values (n,), in order of trials, make up the model: `most` at most.
 
     The better half of them are the best ones, the others the latest.
@@ -249,7 +268,7 @@ def chosen(values: Vector, most: int) -> np.ndarray:
     return np.sort(np.concatenate([best, latest]))
 
 
-def prior_of(size: int, noise: bool | str) -> Prior:
+def prior_of(size: int, noise: object) -> Prior:
     """Return the priors for so many parameters."""
     log_size = scalars.log(float(size))
     if size > 20:
@@ -259,10 +278,3 @@ def prior_of(size: int, noise: bool | str) -> Prior:
     if noise is False:
         return Prior(length, spread, -14.0, 0.1)
     return Prior(length, spread, -6.0, 2.0)
-
-
-def draw_below(limit: int, seed: int, number: int) -> int:
-    """Return a number from 0 to limit - 1."""
-    from tinytune import draw
-
-    return draw.below(limit, seed, number, "gp left")

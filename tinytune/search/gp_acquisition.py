@@ -82,7 +82,10 @@ class Hunt:
         points = np.concatenate(pool)
         scores = score(points)
         order = np.argsort(-scores, kind="stable")
-        climbers, heights = points[order[: self.effort.climbers]], scores[order[: self.effort.climbers]]
+        climbers, heights = (
+            points[order[: self.effort.climbers]],
+            scores[order[: self.effort.climbers]],
+        )
         scale = 0.1
         for turn in range(self.effort.rounds):
             climbers, heights = self._climbed(score, climbers, heights, scale * shape, 10 + turn)

@@ -29,7 +29,9 @@ class Field:
         self.size = cube.size
         self.centres = [self._centres_of(index) for index in range(cube.size)]
         """Where each coordinate's values lie, None for a continuum."""
-        self._edges = [None if c is None else 0.5 * c[1:] + 0.5 * c[:-1] for c in self.centres]
+        self._edges = [
+            np.empty(0) if c is None else 0.5 * c[1:] + 0.5 * c[:-1] for c in self.centres
+        ]
         self.is_category = np.array(cube.is_category)
         self._place = {name: index for index, name in enumerate(cube.names)}
         self._ordered = [self._place[p.name] for p in cube.space.ordered]
@@ -46,9 +48,7 @@ class Field:
 
     def place(self, index: int, units: Floats) -> Ints:
         """Return which value each unit (m,) of a discrete coordinate stands for."""
-        edges = self._edges[index]
-        assert edges is not None
-        return np.searchsorted(edges, units, side="right").astype(np.int64)
+        return np.searchsorted(self._edges[index], units, side="right").astype(np.int64)
 
     def snapped(self, units: Floats) -> Floats:
         """Return points (m, d) in the cube whose discrete coordinates are in their cells."""
@@ -122,7 +122,9 @@ class Field:
                 continue
             step, now = steps[:, index], self.place(index, points[:, index])
             if self.is_category[index]:
-                then = np.minimum((options[:, index] * len(centres)).astype(np.int64), len(centres) - 1)
+                then = np.minimum(
+                    (options[:, index] * len(centres)).astype(np.int64), len(centres) - 1
+                )
             else:
                 then = self.place(index, result[:, index])
                 way = np.where(step > 0.0, 1, -1)
