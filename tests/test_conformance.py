@@ -38,7 +38,7 @@ def grid_options(space, order="even"):
 # Options of searches that need some; a model that is dear comes late, and is small.
 OPTIONS = {
     "grid": grid_options,
-    "gp": search.make("gp", {"startup": 13, "most": 30, "candidates": 30}),
+    "gp": search.make("gp", {"startup": 16, "most": 30, "candidates": 30}),
 }
 LEFT_OUT: dict[str, set[str]] = {}  # search -> checks that its documentation excepts it from
 

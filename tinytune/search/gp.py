@@ -20,7 +20,7 @@ from tinytune.search.cube import Cube, Vector
 from tinytune.search.gp_acquisition import Effort, Hunt, log_improvement
 from tinytune.search.gp_field import Field
 from tinytune.search.gp_model import Parameters, Posterior, Prior, fitted
-from tinytune.search.gp_warp import warped
+from tinytune.search.gp_warp import standardised, warped
 from tinytune.search.oracle import key
 from tinytune.search.sobol import Sobol
 from tinytune.space import Params, Space
@@ -29,6 +29,9 @@ _SMALL = 2_000  # configurations of a finite space that are all looked at
 _MOST_PENDING = 50
 _GOOD = 5  # results near which is searched
 _RANDOM_TRIES = 20
+_VIEWS = ("plain", "warped", "local")  # of the results, which trials take in turn
+_LOCAL = 10  # results there, and as many more for each parameter:
+_LOCAL_EACH = 4
 _ASKED = 100  # candidates that may be refused
 
 Belief = Callable[[Vector], Vector]
@@ -150,7 +153,7 @@ class Bayesian:
         if self._is_small:
             left = self._left(busy)
             if left and self._results >= self._startup:
-                yield from self._ranked(left, pending)
+                yield from self._ranked(left, number, pending)
             if left:
                 yield left[draw.below(len(left), self._seed, number, "gp left")]
         for attempt in range(_RANDOM_TRIES):
@@ -158,16 +161,23 @@ class Bayesian:
 
     def _modelled(self, number: int, pending: Sequence[Pending]) -> Iterator[Params]:
         """Yield configurations, the most promising first."""
-        model = self._model(pending)
-        hunt = Hunt(self._field, self._effort, self._seed, number)
+        view = _VIEWS[number % len(_VIEWS)]
+        is_local = view == "local"
+        model = self._model(pending, view)
+        low, high = (
+            model.box() if is_local else (np.zeros(self._cube.size), np.ones(self._cube.size))
+        )
+        hunt = Hunt(self._field, self._effort, self._seed, number, low, high)
         points, _ = hunt.run(model.score, model.good(_GOOD), model.shape())
         for point in points[:_ASKED]:
             yield self._cube.params(point)
 
-    def _ranked(self, left: list[Params], pending: Sequence[Pending]) -> Iterator[Params]:
+    def _ranked(
+        self, left: list[Params], number: int, pending: Sequence[Pending]
+    ) -> Iterator[Params]:
         """Yield the configurations that are left of a small space, the most promising first."""
         points = self._field.snapped(np.array([self._cube.vector(p) for p in left]))
-        scores = self._model(pending).score(points)
+        scores = self._model(pending, "plain" if number % 2 else "warped").score(points)
         yield left[int(np.argmax(scores))]
 
     def _left(self, busy: set[str]) -> list[Params]:
@@ -182,22 +192,28 @@ class Bayesian:
         used = self._seen | busy
         return [params for params in self._all if key(params) not in used]
 
-    def _model(self, pending: Sequence[Pending]) -> Model:
+    def _model(self, pending: Sequence[Pending], view: str) -> Model:
         numbers = sorted(self._told)
         values = np.array([self._told[number][1] for number in numbers])
         finite = values[values < math.inf]
         values = np.minimum(values, float(np.max(finite)))
         kept = chosen(values, self._options.most)
         points = np.array([self._told[numbers[index]][0] for index in kept.tolist()])
+        if view == "local":
+            kept = nearest(
+                self._field, points, values[kept], _LOCAL + _LOCAL_EACH * self._cube.size
+            )
+            kept, points = chosen(values, self._options.most)[kept], points[kept]
         waiting = sorted(pending, key=lambda trial: trial.number)[-_MOST_PENDING:]
         more = [self._cube.vector(trial.params) for trial in waiting]
         more_points = np.array(more).reshape(-1, self._cube.size)
         prior = prior_of(self._cube.size, self._options.noise)
+        fit_for = warped if view == "warped" else standardised
         belief = None
         if self.belief is not None:
             density, weight = self.belief, self.belief_weight / self._results
             belief = lambda points: weight * density(points)  # noqa: E731
-        return Model(self._field, points, warped(values[kept]), more_points, prior, belief)
+        return Model(self._field, points, fit_for(values[kept]), more_points, prior, belief)
 
 
 class Model:
@@ -246,6 +262,10 @@ class Model:
         order = np.argsort(self._posterior.known, kind="stable")
         return self._points[order[:count]]
 
+    def box(self) -> tuple[Vector, Vector]:
+        """Return the corners (d,) of the box around all results and pending points."""
+        return np.min(self._points, axis=0), np.max(self._points, axis=0)
+
     def shape(self) -> Vector:
         """Return the lengths (d,) in parts of their geometric mean."""
         logs = arrays.log(self._found.lengths)
@@ -268,6 +288,16 @@ def chosen(values: Vector, most: int) -> NDArray[np.intp]:
     return np.sort(np.concatenate([best, latest]))
 
 
+def nearest(field: Field, points: Vector, values: Vector, count: int) -> NDArray[np.intp]:
+    """Return which of the points (n, d), `count` at most, are nearest to the best, in order."""
+    points = field.snapped(points)
+    best = int(np.argmin(values))
+    has = field.active(points)
+    squares = field.squares(points[best : best + 1], has[best : best + 1], points, has)
+    order = np.argsort(linear.total(squares, 0)[0], kind="stable")
+    return np.sort(order[:count])
+
+
 def prior_of(size: int, noise: object) -> Prior:
     """Return the priors for so many parameters."""
     log_size = scalars.log(float(size))
@@ -277,4 +307,4 @@ def prior_of(size: int, noise: object) -> Prior:
         length, spread = scalars.log(0.5) + 0.25 * log_size, 0.75
     if noise is False:
         return Prior(length, spread, -14.0, 0.1)
-    return Prior(length, spread, -6.0, 2.0)
+    return Prior(length, spread, -7.0, 2.5)

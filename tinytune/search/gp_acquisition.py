@@ -70,6 +70,9 @@ class Hunt:
     effort: Effort
     seed: int
     number: int
+    low: Floats
+    """The corner (d,) of the box in which is looked, and the other one."""
+    high: Floats
 
     def run(self, score: Score, good: Floats, shape: Floats) -> tuple[Floats, Floats]:
         """Return points (m, d) and their scores, the best first.
@@ -96,10 +99,11 @@ class Hunt:
         return points[order], scores[order]
 
     def anywhere(self) -> Floats:
-        """Return points (m, d) drawn evenly from the cube."""
+        """Return points (m, d) drawn evenly from the box."""
         count, size = self.effort.candidates, self.field.size
         units = draw.uniforms(count * size, self.seed, self.number, "gp anywhere")
-        return self.field.snapped(units.reshape(count, size))
+        units = units.reshape(count, size)
+        return self.field.snapped(self.low + units * (self.high - self.low))
 
     def _around(self, centres: Floats, count: int, scales: Floats, turn: int) -> Floats:
         """Return `count` points near each of the centres (k, d), centre by centre."""

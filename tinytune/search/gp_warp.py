@@ -47,17 +47,21 @@ def log_likelihood(z: Floats, power: Floats) -> Floats:
 
 
 def normalised(values: Floats) -> Floats:
-    """Return values (n,) about their median in units of a robust scale; zeros if all are equal."""
+    """Return values (n,) about their median in units of how far the better half is from it.
+
+    So bad values, which may be very bad, do not blur what sets the good ones apart. Where the
+    better half is all alike, values are standardised.
+    """
     largest = float(np.max(np.abs(values)))
     if not largest:
         return np.zeros(len(values))
     small = values / largest if largest > 1.0 else values * (1.0 / max(largest, 1e-300))
-    small = small - _median(small)
-    deviations = np.abs(small)
-    scale = _median(deviations)
-    if scale < 1e-3 * float(np.max(deviations)):
-        scale = max(scale, _spread(deviations))
-    return small / scale if scale > 0.0 else np.zeros(len(values))
+    rest = small - _median(small)
+    good = rest[rest <= 0.0]
+    scale = -_median(good)
+    if not scale > 1e-6 * float(np.max(np.abs(rest))):
+        return standardised(small)
+    return rest / scale
 
 
 def warped(values: Floats) -> Floats:
@@ -77,9 +81,3 @@ def standardised(values: Floats) -> Floats:
 def _median(values: Floats) -> float:
     ordered = np.sort(values)
     return float(0.5 * ordered[(len(values) - 1) // 2] + 0.5 * ordered[len(values) // 2])
-
-
-def _spread(deviations: Floats) -> float:
-    """Return a mean deviation in which large ones count little: the median of the non-zero ones."""
-    above = deviations[deviations > 0.0]
-    return _median(above) if len(above) else 0.0
