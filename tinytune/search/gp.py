@@ -243,7 +243,17 @@ class Model:
         """Return the logarithm of the expected improvement, (m,), at snapped points (m, d).
 
         The belief is added to it: the improvement times the belief's density, as piBO has it.
+        It is minus infinity where the constraints refuse a point.
         """
+        if self._field.cube.space.constraints:
+            result = np.full(len(points), -math.inf)
+            allowed = np.array([self._field.cube.allows(point) for point in points])
+            if np.count_nonzero(allowed):
+                result[allowed] = self._score(points[allowed])
+            return result
+        return self._score(points)
+
+    def _score(self, points: Vector) -> Vector:
         result = np.empty(len(points))
         step = max(1, 60_000 // len(self._points))
         for start in range(0, len(points), step):

@@ -52,16 +52,18 @@ def normalised(values: Floats) -> Floats:
     So bad values, which may be very bad, do not blur what sets the good ones apart. Where the
     better half is all alike, values are standardised.
     """
-    largest = float(np.max(np.abs(values)))
-    if not largest:
-        return np.zeros(len(values))
-    small = values / largest if largest > 1.0 else values * (1.0 / max(largest, 1e-300))
+    small = _reduced(values)
     rest = small - _median(small)
-    good = rest[rest <= 0.0]
-    scale = -_median(good)
+    scale = -_median(rest[rest <= 0.0])
     if not scale > 1e-6 * float(np.max(np.abs(rest))):
         return standardised(small)
     return rest / scale
+
+
+def _reduced(values: Floats) -> Floats:
+    """Return values (n,) in parts of the largest, so that no sum or square overflows."""
+    largest = float(np.max(np.abs(values)))
+    return values / largest if largest > 1e-300 else values * 0.0
 
 
 def warped(values: Floats) -> Floats:
@@ -73,9 +75,10 @@ def warped(values: Floats) -> Floats:
 
 def standardised(values: Floats) -> Floats:
     """Return values (n,) with mean 0 and variance 1; zeros where all are equal."""
-    rest = values - linear.total(values) / len(values)
+    small = _reduced(values)
+    rest = small - linear.total(small) / len(values)
     scale = float(np.sqrt(linear.dot(rest, rest) / len(values)))
-    return rest / scale if scale > 1e-100 else np.zeros(len(values))
+    return rest / scale if scale > 1e-15 else np.zeros(len(values))
 
 
 def _median(values: Floats) -> float:
