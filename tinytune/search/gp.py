@@ -25,7 +25,7 @@ from tinytune.search.oracle import key
 from tinytune.search.sobol import Sobol
 from tinytune.space import Params, Space
 
-_SMALL = 2_000  # configurations of a finite space that are all looked at
+_SMALL = 1_000  # configurations of a finite space that are all looked at
 _MOST_PENDING = 50
 _GOOD = 5  # results near which is searched
 _RANDOM_TRIES = 20
@@ -40,17 +40,28 @@ Belief = Callable[[Vector], Vector]
 
 @dataclass(frozen=True)
 class Gp:
-    """Options of Bayesian search with a Gaussian process.
+    """Options of Bayesian search with a Gaussian process (Matérn 5/2, a length per parameter).
 
     `startup` results come from a scrambled Sobol sequence before the model is used; "auto" is one
     more than there are parameters, from 5 to 10. `noise` "auto" estimates how noisy values are,
-    false takes them as exact. `most` results make up the model; of more, the better half is taken
-    and the latest. `candidates` points anywhere are looked at for each suggestion, and four times
-    as many near good ones.
+    false takes them as exact. `most` results make up the model: of more than that, the best half
+    and the latest. `candidates` points anywhere are looked at for each suggestion, and about
+    three times as many near good ones.
 
-    Suits up to some 200 trials of up to 20 parameters that take a second or longer, one to some
-    ten workers. Weak where most parameters hang on conditions, and past `most` trials; each
-    suggestion takes from a tenth of a second to a second.
+    Suits up to some 250 trials of up to 20 parameters that take a second or longer, and up to
+    some ten workers. Weak where most parameters hang on conditions, and past `most` trials; a
+    suggestion takes from 0.05 to 1 second.
+
+    Suggested is where the expected improvement is greatest (its logarithm, Ament et al. 2023).
+    Trials take turns at three views of the results: as they are; warped, so that the good ones
+    stand out (Yeo and Johnson 2000); and only those nearest to the best, looking only among them.
+    The model's lengths and noise are the most probable ones, found anew from fixed starts. A
+    pending trial takes the value that the model expects (the kriging believer), a failed one the
+    worst value of all, a stopped one its last. Trials count by their values and numbers: the order
+    of telling has no effect, except that of two results of one trial the later counts. A space of
+    up to 1,000 configurations is looked at as a whole, and none is tried twice while one is left;
+    elsewhere what was told, is pending or not allowed gives way to the next best of 100 points,
+    then to 20 random ones.
     """
 
     startup: int | str = "auto"
