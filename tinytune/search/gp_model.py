@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from tinytune.portable import arrays, linear
 
 Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 
 _JITTER = 1e-6  # of the diagonal: the least noise, in parts of the process's variance
 _EVALUATIONS = 30  # of the posterior density, in one fit
@@ -198,7 +197,7 @@ def fitted(squares: Floats, values: Floats, prior: Prior) -> Parameters:
     return _fitted(squares.tobytes(), len(squares), values.tobytes(), prior)
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=4)  # a key takes up to 5 MB
 def _fitted(squares: bytes, size: int, values: bytes, prior: Prior) -> Parameters:
     # A pure function of its arguments: that it remembers some changes no result.
     targets = np.frombuffer(values)
