@@ -16,6 +16,7 @@ from tinytune.testing import bowl, simulate, spaces
 
 FILE = Path(__file__).with_name("golden.json")
 TRIALS = 40
+FEWER_TRIALS = {"auto": 20, "gp": 20}  # each of their suggestions takes long
 WORKERS = 4
 
 
@@ -36,7 +37,7 @@ def digest(name: str) -> str:
     hashed = hashlib.sha256()
     for kind, space in spaces().items():
         trials = simulate(
-            options_for(name, space), space, bowl(space), TRIALS, WORKERS, seed=1,
+            options_for(name, space), space, bowl(space), FEWER_TRIALS.get(name, TRIALS), WORKERS, seed=1,
             first=space.defaults, fail_share=0.1, stop_share=0.1,
         )  # fmt: skip
         told = [[trial.result.number, trial.result.params] for trial in trials]
@@ -46,8 +47,12 @@ def digest(name: str) -> str:
 
 def digests() -> dict[str, str]:
     """Return the hash of each of tinytune's own searches."""
-    names = sorted(name.replace("_", "-") for name in search._CLASSES)
-    return {name: digest(name) for name in names}
+    return {name: digest(name) for name in names()}
+
+
+def names() -> list[str]:
+    """Return the names of tinytune's own searches."""
+    return sorted(name.replace("_", "-") for name in search._CLASSES)
 
 
 def main() -> None:

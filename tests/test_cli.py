@@ -31,7 +31,18 @@ def fails(code, *arguments, cwd=None, environment=None):
 def study(tmp_path_factory):
     """A study of ten trials, every third of which failed."""
     path = tmp_path_factory.mktemp("cli") / "study.db"
-    done = tinytune("run", f"{BROKEN}:sometimes", "--study", path, "--trials", 10, "--seed", 5)
+    done = tinytune(
+        "run",
+        f"{BROKEN}:sometimes",
+        "--study",
+        path,
+        "--trials",
+        10,
+        "--seed",
+        5,
+        "--search",
+        "random",
+    )
     assert done.returncode == 0, done.stderr
     return path
 
@@ -39,7 +50,9 @@ def study(tmp_path_factory):
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory):
     path = tmp_path_factory.mktemp("cli") / "toy.db"
-    assert tinytune("run", TOY, "--study", path, "--trials", 8).returncode == 0
+    assert (
+        tinytune("run", TOY, "--study", path, "--trials", 8, "--search", "random").returncode == 0
+    )
     return path
 
 
@@ -51,7 +64,8 @@ def test_run_says_what_it_does_how_it_ended_and_what_to_do_next(tmp_path):
     assert done.returncode == 0
     assert done.stdout == ""  # all of it is for people
     first, *_, result, best, curve, following = done.stderr.splitlines()
-    assert first == "study.db: new study, random search, seed 0, 5 trials"
+    chosen = "sobol: the trials are too few, or the workers too many, to learn from results"
+    assert first == f"study.db: new study, auto search ({chosen}), seed 0, 5 trials"
     assert re.fullmatch(r"done after [\d.]+ s: 5 complete", result)
     assert re.match(r"best: loss [\d.e-]+ in trial \d: x=", best)
     assert "▁" in curve
@@ -86,8 +100,9 @@ def test_run_on_another_study_stops_and_shows_the_difference(tmp_path):
     assert "holds another study" in told
     assert "seed is 1 there and 2 here" in told
     assert "setting 'harm' is  there and exit here" in told
-    assert "search is random(without_replacement=False) there and grid" in fails(
-        1, "run", TOY, "--study", path, "--grid", "x=3"
+    assert (
+        "search is auto(allow_repeats=False, smooth=False, trials=2, workers=1) there and grid"
+        in fails(1, "run", TOY, "--study", path, "--grid", "x=3")
     )
     assert "parameter 'kind'" in fails(1, "run", f"{BROKEN}:raises", "--study", path)
     assert path.read_bytes() == before

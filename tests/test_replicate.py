@@ -23,7 +23,7 @@ def study(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shutil.copy(TOY, tmp_path / "seeded.py")
     shutil.copy(TOY.with_name("lazily.py"), tmp_path / "lazily.py")
-    done = tinytune("run", "seeded.py", "--trials", 8, "--workers", 2, "--quiet")
+    done = tinytune("run", "seeded.py", "--search", "random", "--trials", 8, "--workers", 2, "-q")
     assert done.returncode == 0, done.stderr
     return tmp_path / "study.db"
 
@@ -303,7 +303,8 @@ def test_the_objective_of_a_package_is_extracted_and_run_from_the_file(
 
 def test_a_study_differs_from_another(study):
     other = study.with_name("other.db")
-    tinytune("run", "seeded.py", "--study", other, "--trials", 6, "--seed", 5, "--quiet")
+    how = ["--study", other, "--search", "random", "--trials", 6, "--seed", 5, "--quiet"]
+    tinytune("run", "seeded.py", *how)
     done = tinytune("diff", study, other)
     assert done.returncode == 1
     assert "seed is 0 there and 5 here" in done.stdout

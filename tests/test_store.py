@@ -51,7 +51,7 @@ def test_a_search_that_has_no_more_takes_nothing(store, workers):
 def test_every_change_takes_the_next_tick(store, workers):
     claim = store.claim(workers[0], "random/1", 0, None)
     assert claim.asked == 1
-    store.suggest(claim.token, {"x": 1.0}, "search")
+    store.suggest(claim.token, {"x": 1.0}, "search", "random/1")
     store.report(claim.token, 0, {"loss": 1.0, "error": 2.0})
     store.tell(claim.token, DONE, 1.0)
     (trial,) = store.trials()
@@ -73,7 +73,7 @@ def test_who_lost_a_trial_can_write_nothing_about_it(store, workers, late):
         "report": lambda: store.report(lost, 1, {"loss": 9.0}),
         "tell": lambda: store.tell(lost, DONE, 1.0),
         "give_back": lambda: store.give_back(lost),
-        "suggest": lambda: store.suggest(lost, {"x": 9.0}, "search"),
+        "suggest": lambda: store.suggest(lost, {"x": 9.0}, "search", "random/1"),
     }
     with pytest.raises(LeaseLostError, match="trial 0 is no longer this worker's"):
         writes[late]()

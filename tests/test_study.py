@@ -95,8 +95,8 @@ def test_tune_with_workers_gives_the_same(tmp_path, monkeypatch):
 
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     toy = loading.load(str(ROOT / "tests" / "toys" / "toy.py"))
-    toy.tune(tmp_path / "one.db", trials=12, quiet=True).close()
-    toy.tune(tmp_path / "many.db", trials=12, workers=3, quiet=True).close()
+    toy.tune(tmp_path / "one.db", search="random", trials=12, quiet=True).close()
+    toy.tune(tmp_path / "many.db", search="random", trials=12, workers=3, quiet=True).close()
     assert results(tmp_path / "one.db") == results(tmp_path / "many.db")
 
 
@@ -267,7 +267,7 @@ def test_a_claim_without_params_is_suggested_by_its_heir_as_if_nothing_had_happe
         assert trial.number == claim.token.number == 1
         assert trial.params["x"] == 0.5  # of what had been told by then, and no more
         with pytest.raises(LeaseLostError):
-            dying._writer.suggest(claim.token, {"x": 9.0}, "search")
+            dying._writer.suggest(claim.token, {"x": 9.0}, "search", "random/1")
         heir.tell(trial, 1.0)
         assert heir.ask().params["x"] == 0.25
 

@@ -59,7 +59,7 @@ class TunableObjective(Objective):
         )
         seconds = None if timeout is None else seconds_of(timeout)
         how = Work(workers, seconds, max_failures, limits)
-        wishes = Wishes(options_of(search, grid), seed, trials, defaults, settings or {})
+        wishes = Wishes(options_of(search, grid), seed, trials, defaults, workers, settings or {})
         target = None
         if workers > 1 or limits.any:
             source = loading.source_path(self)

@@ -12,7 +12,7 @@ from typing import Protocol
 from tinytune import draw, environment, files, loading, search, study, trust
 from tinytune.context import Trial
 from tinytune.errors import ObjectiveError, StudyMismatchError, UsageError
-from tinytune.history import Environment, Outcome, Source, StudyRecord
+from tinytune.history import Environment, Outcome, SearchSpec, Source, StudyRecord
 from tinytune.limits import NO_LIMITS, TrialLimits
 from tinytune.objective import Objective
 from tinytune.search import SearchOptions
@@ -23,7 +23,7 @@ from tinytune.supervisor import Ending, Order, Supervisor
 from tinytune.worker import Interrupt, Limits, work
 
 DEFAULT_TRIALS = 100
-DEFAULT_SEARCH = "random"
+DEFAULT_SEARCH = "auto"
 MOST_CHANGES = 8  # of the environment, that a session names
 
 
@@ -45,6 +45,7 @@ class Wishes:
     seed: int | None = None
     trials: int | None = None
     use_defaults: bool | None = None
+    workers: int = 1
     settings: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -80,9 +81,10 @@ def start(
     if wishes.trials is not None and wishes.trials < 1:
         raise UsageError(f"trials must be at least 1, not {wishes.trials}")
     found = _found(path)
+    is_endless = wishes.search is None or not wishes.search.exhausts
+    if found is None and wishes.trials is None and is_endless and not has_timeout:
+        wishes = replace(wishes, trials=DEFAULT_TRIALS)
     wanted = _wanted(path, objective, target, wishes, found)
-    if found is None and _is_endless(wanted) and not has_timeout:
-        wanted = replace(wanted, budget=DEFAULT_TRIALS)
     manual = 0
     if found is not None:
         with Reader(path) as reader:
@@ -268,12 +270,6 @@ def _found(path: Path) -> StudyRecord | None:
 def _wanted(
     path: Path, objective: Objective, target: str | None, wishes: Wishes, found: StudyRecord | None
 ) -> StudyRecord:
-    if wishes.search is not None:
-        spec = search.spec(wishes.search)
-    elif found is not None:
-        spec = found.search
-    else:
-        spec = search.spec(search.make(DEFAULT_SEARCH, {}))
     seed, use_defaults = wishes.seed, wishes.use_defaults
     if seed is None:
         seed = 0 if found is None else found.seed
@@ -282,15 +278,30 @@ def _wanted(
     budget = wishes.trials
     if budget is None and found is not None:
         budget = found.budget
+    has_defaults = use_defaults and objective.space.defaults is not None
     return StudyRecord(
         space=objective.space,
-        search=spec,
+        search=_search(wishes, found, budget, begins_with_defaults=has_defaults),
         goals=objective.goals,
         settings=objective.settings_with(wishes.settings),
         seed=seed,
         use_defaults=use_defaults,
         budget=budget,
         objective=loading.reference(objective, path, target),
+    )
+
+
+def _search(
+    wishes: Wishes, found: StudyRecord | None, budget: int | None, *, begins_with_defaults: bool
+) -> SearchSpec:
+    """Return the search that is wanted; what was not said is as in the study, or as planned."""
+    if wishes.search is None and found is not None:
+        return found.search
+    options = wishes.search or search.make(DEFAULT_SEARCH, {})
+    if found is not None and found.search.name == options.name:
+        return search.spec(search.completed(options, found.search.options))
+    return search.spec(
+        search.planned(options, budget, wishes.workers, begins_with_defaults=begins_with_defaults)
     )
 
 

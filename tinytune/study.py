@@ -123,8 +123,8 @@ class Study:
             return None
         params = claim.params
         if params is None:
-            params, origin = self._suggestion(claim.token.number, claim.asked)
-            self._writer.suggest(claim.token, params, origin)
+            params, origin, label = self._suggestion(claim.token.number, claim.asked)
+            self._writer.suggest(claim.token, params, origin, label)
         elif claim.waited:
             params = self.space.checked(params)
         token = claim.token
@@ -252,7 +252,7 @@ class Study:
         params = self._working_fold().suggest(rank, ())
         return None if params is None else (params, self._working_fold().origin(rank, params))
 
-    def _suggestion(self, number: int, asked: int) -> tuple[Params, str]:
+    def _suggestion(self, number: int, asked: int) -> tuple[Params, str, str]:
         """Return a learning search's suggestion: a function of what had a tick below `asked`."""
         if self._fold is None or self._fold.seen >= asked:  # another worker's trial, and older
             self._fold = None
@@ -261,7 +261,7 @@ class Study:
         params = fold.suggest(number, self._writer.pending(before=asked))
         if params is None:
             raise UsageError(f"the search {self.record.search.name!r} has nothing more to suggest")
-        return params, fold.origin(number, params)
+        return params, fold.origin(number, params), fold.label
 
     def _working_fold(self) -> Fold:
         if self._fold is None:

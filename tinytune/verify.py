@@ -97,7 +97,7 @@ def _verdicts(reader: Reader, record: StudyRecord, trials: list[TrialRecord]) ->
         else:
             fold.tell(past.results(before=trial.asked))
             place, pending = trial.number, past.pending
-        yield _compared(record.space, trial, fold.suggest(place, pending), fold.origin, place)
+        yield _compared(trial, fold, place, pending, record.space)
 
 
 class _Past:
@@ -137,7 +137,7 @@ def _why_not(trial: TrialRecord, record: StudyRecord) -> str:
     """Return why a trial's suggestion cannot be recomputed, or nothing."""
     if trial.params is None:
         return "it was never suggested"
-    if trial.search != record.search.label:
+    if trial.search.partition(" ")[0] != record.search.label:
         return (
             f"it was suggested by {trial.search}, and the study's search is {record.search.label}"
         )
@@ -145,13 +145,9 @@ def _why_not(trial: TrialRecord, record: StudyRecord) -> str:
 
 
 def _compared(
-    space: Space,
-    trial: TrialRecord,
-    computed: Params | None,
-    origin: Callable[[int, Params], str],
-    place: int,
+    trial: TrialRecord, fold: Fold, place: int, pending: list[Pending], space: Space
 ) -> Verdict:
-    stored = trial.params or {}
+    stored, computed = trial.params or {}, fold.suggest(place, pending)
     if computed is None:
         return Verdict(trial.number, "differs", "the search suggests nothing here")
     different = [
@@ -162,8 +158,10 @@ def _compared(
     differences = tuple(_difference(space, name, stored, computed) for name in different)
     if differences:
         return Verdict(trial.number, "differs", "", differences)
-    if trial.origin != origin(place, computed):
+    if trial.origin != fold.origin(place, computed):
         return Verdict(trial.number, "differs", f"its origin is not {trial.origin!r}")
+    if trial.search != fold.label:
+        return Verdict(trial.number, "differs", f"{fold.label} suggests it, not {trial.search}")
     return Verdict(trial.number, "exact")
 
 

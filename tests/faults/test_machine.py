@@ -123,7 +123,7 @@ class StoreMachine(RuleBasedStateMachine):
             self.model.suggested[number] = True
 
         self.write(
-            data, lambda t: self.store.suggest(t, {"x": t.number / 9}, "search"), change
+            data, lambda t: self.store.suggest(t, {"x": t.number / 9}, "search", "random/1"), change
         )  # fmt: skip
 
     @precondition(lambda self: self.tokens)

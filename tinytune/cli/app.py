@@ -118,13 +118,14 @@ def run(
     if without_replacement:
         changes["without_replacement"] = True
     points = values.grid(grid or ())
-    if grid_order is not None and search is None:
-        search = "grid"
+    if search is None and (grid_order is not None or without_replacement):
+        search = "grid" if grid_order is not None else "random"
     wishes = session.Wishes(
         options_of(search, points, changes),
         seed,
         trials,
         False if no_defaults else None,
+        workers,
         values.settings(set_ or ()),
     )
     limits = (workers, timeout, max_failures, trial_timeout, max_memory)

@@ -86,6 +86,15 @@ def trial_details_json(
     }  # fmt: skip
 
 
+def at_work(reader: Reader, study: StudyRecord) -> str | None:
+    """Return which search made the latest suggestion, and why, where it was chosen for the user."""
+    if study.search.name != "auto":
+        return None
+    from tinytune.output import searches  # loads numpy
+
+    return searches.at_work(reader.latest_search())
+
+
 def status_json(reader: Reader, study: StudyRecord) -> dict[str, Any]:
     """Return how a study stands, for scripts."""
     progress = reader.progress(study.goals[0])
@@ -94,7 +103,7 @@ def status_json(reader: Reader, study: StudyRecord) -> dict[str, Any]:
         "objective": study.objective.function,
         "goals": [{"name": goal.name, "direction": goal.direction} for goal in study.goals],
         "search": {"name": study.search.name, "version": study.search.version,
-                   "options": study.search.options},
+                   "options": study.search.options, "at_work": at_work(reader, study)},
         "seed": study.seed,
         "settings": study.settings,
         "budget": progress.budget,
@@ -127,6 +136,7 @@ def status_text(reader: Reader, study: StudyRecord) -> str:
         ("study", reader.path),
         ("objective", f"{study.objective.function}: {goal.direction} {goal.name}"),
         ("search", f"{study.search.name}{f'({options})' if options else ''}, seed {study.seed}"),
+        ("at work", at_work(reader, study)),
         (
             "settings",
             ", ".join(f"{name}={value}" for name, value in study.settings.items()) or "none",

@@ -9,6 +9,7 @@ import textwrap
 from dataclasses import dataclass
 
 from tinytune import search
+from tinytune.search import auto
 
 WIDTH = 96
 
@@ -66,3 +67,10 @@ def _default(field: dataclasses.Field[object]) -> object:
 
 def _shown(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def at_work(label: str | None) -> str | None:
+    """Return which search an automatic choice has taken, and why; None if there was no choice."""
+    _, _, chosen = (label or "").partition(" ")
+    name = chosen.partition("/")[0]
+    return f"{name}: {auto.REASONS[name]}" if name in auto.REASONS else None

@@ -63,6 +63,7 @@ _CLASSES = {  # module -> its options, loaded when asked for; a name has - where
     "trust_region": "TrustRegion",
     "tpe": "Tpe",
     "gp": "Gp",
+    "auto": "Auto",
 }
 ENTRY_POINTS = "tinytune.search"  # the group under which installed packages name their searches
 _registered: dict[str, type[SearchOptions]] = {}
@@ -138,6 +139,30 @@ def make(name: str, values: Mapping[str, object]) -> SearchOptions:
                 f"the search {name!r} has no option {option!r}: it has {', '.join(known)}"
             )
     return options(**values)
+
+
+def completed(options: SearchOptions, known: Mapping[str, object]) -> SearchOptions:
+    """Return the options with those that are None taken from what is known, where it is."""
+    fields = (field.name for field in dataclasses.fields(options))  # type: ignore[arg-type]
+    missing = {
+        name: known[name]
+        for name in fields
+        if getattr(options, name) is None and known.get(name) is not None
+    }
+    return dataclasses.replace(options, **missing) if missing else options  # type: ignore[type-var]
+
+
+def planned(
+    options: SearchOptions, trials: int | None, workers: int, *, begins_with_defaults: bool
+) -> SearchOptions:
+    """Return the options with those that a search's `plan` takes from what is planned.
+
+    `plan` maps an option to "trials", "workers" or "designed": the trials after the defaults.
+    """
+    designed = None if trials is None else max(1, trials - int(begins_with_defaults))
+    facts = {"trials": trials, "workers": workers, "designed": designed}
+    plan = getattr(options, "plan", {})
+    return completed(options, {name: facts[what] for name, what in plan.items()})
 
 
 def parse(text: str) -> tuple[str, dict[str, object]]:

@@ -24,13 +24,15 @@ class Fold:
         self.seen = 0  # tick of the last result that it was told
         self._maximizes = record.goals[0].direction == "maximize"
         self._space, self._name = record.space, record.search.name
+        self._label = record.search.label
         self._is_own = search.is_own(self._name)
         self._working = options.start(record.space, record.seed, self.first)
 
     @property
     def size(self) -> int | None:
-        """The number of trials after which it has no more to suggest, None if not known."""
-        return self._working.size
+        """The number of trials after which it has nothing new to suggest, None if not known."""
+        size = self._working.size
+        return getattr(self._working, "distinct", None) if size is None else size
 
     @property
     def is_quick(self) -> bool:
@@ -60,6 +62,15 @@ class Fold:
             raise SpaceError(
                 f"the search {self._name!r} made an impossible suggestion, number {number}: {error}"
             ) from error
+
+    @property
+    def label(self) -> str:
+        """Name and version of the search, and of the one that it has chosen for the moment."""
+        chosen = getattr(self._working, "chosen", None)
+        if chosen is None:
+            return self._label
+        name = chosen()
+        return f"{self._label} {name}/{search.options_class(name).version}"
 
     def origin(self, number: int, params: Params) -> str:
         """Return where a suggestion came from: "default" or "search"."""

@@ -17,6 +17,7 @@ from tinytune.search.stream import Stream
 from tinytune.space import Params, Space
 
 MOST_POINTS = 100_000  # a block's orders are held in memory
+_POINTS = 100
 _QUICK = 100_000  # numbers to put in order, in all; they take about 10 milliseconds
 
 
@@ -25,24 +26,27 @@ class Latin:
     """Options of Latin hypercube search.
 
     `points`: into how many equal parts each parameter's range is cut; every block of so many
-    trials visits each part of each parameter exactly once. Give it the number of trials, less one
-    if the defaults are trial 0. `centered`: visit the middle of a part, not a random place.
+    trials visits each part of each parameter exactly once. A new study takes it from the number of
+    trials, less one if the defaults are trial 0; without such a number it is 100. `centered`:
+    visit the middle of a part, not a random place.
 
     Suits a first look at a space with a budget that is known, and few trials in many parameters.
     Cut off early it is no better than random search; Sobol and Halton are even at every length,
     and in pairs of parameters as well. Weak where results should guide the search.
     """
 
-    points: int = 100
+    points: int | None = None
     centered: bool = False
 
     name: ClassVar[str] = "latin"
     version: ClassVar[int] = 1
     learns: ClassVar[bool] = False
     exhausts: ClassVar[bool] = False
+    plan: ClassVar[dict[str, str]] = {"points": "designed"}
 
     def __post_init__(self) -> None:
-        if type(self.points) is not int or not 1 <= self.points <= MOST_POINTS:
+        is_count = type(self.points) is int and 1 <= self.points <= MOST_POINTS
+        if self.points is not None and not is_count:
             raise UsageError(
                 f"latin: points must be a whole number from 1 to {MOST_POINTS:,}, "
                 f"not {shown(self.points)}"
@@ -53,20 +57,21 @@ class Latin:
     def start(self, space: Space, seed: int, first: Params | None) -> Stream:
         """Return the search at work; `first` is trial 0, the blocks begin after it."""
         names = tuple(parameter.name for parameter in space.parameters)
+        points = _POINTS if self.points is None else self.points
 
         @lru_cache(maxsize=2)  # a worker may lag behind into the block before
         def orders(block: int) -> NDArray[np.int64]:
             """Which part each trial of a block visits, for each parameter; shape (d, points)."""
-            words = [draw.bits(self.points, seed, block, "latin order", name) for name in names]
+            words = [draw.bits(points, seed, block, "latin order", name) for name in names]
             return np.argsort(np.array(words), axis=1, kind="stable")
 
         def place(index: int) -> Vector:
-            block, position = divmod(index, self.points)
+            block, position = divmod(index, points)
             within = [0.5] * len(names) if self.centered else _jitter(seed, index, names)
-            units: Vector = (orders(block)[:, position] + np.array(within)) / self.points
+            units: Vector = (orders(block)[:, position] + np.array(within)) / points
             return units
 
-        is_quick = self.points * len(names) <= _QUICK
+        is_quick = points * len(names) <= _QUICK
         return Stream(space, seed, first, "latin", place, is_quick=is_quick)
 
 

@@ -89,6 +89,11 @@ class Reader:
         *_, manual = self._db.one(sql.SELECT_NEXT) or sql.NOTHING
         return self._made(rows.number, (manual,), "a trial")
 
+    def latest_search(self) -> str | None:
+        """Return what made the latest suggestion, None if there is none yet."""
+        row = self._db.one(sql.SELECT_LATEST_SEARCH)
+        return None if row is None else self._made(str, row, "a search")
+
     def has_voucher(self, mark: str) -> bool:
         """Return whether a user has left this mark."""
         return self._db.one(sql.SELECT_VOUCHER, (mark,)) is not None

@@ -88,8 +88,8 @@ WHERE trial = ?1 AND attempt = ?2
 END_IF_HELD = f"""
 UPDATE clock SET tick = tick + 1, chain = (
     SELECT link(chain, clock.tick + 1, ?4, coalesce(?5, ({SELECT_REPORTED})), number, attempt,
-                worker, claimed, started, seed, copied, search, asked, suggested,
-                iif(params IS NULL, NULL, origin), params)
+                worker, claimed, started, seed, copied, asked, suggested,
+                iif(params IS NULL, NULL, origin), iif(params IS NULL, NULL, search), params)
     FROM trial WHERE number = ?1)
 WHERE EXISTS (
     SELECT 1 FROM trial WHERE number = ?1 AND attempt = ?2 AND worker = ?3 AND state = 'running')
@@ -99,13 +99,15 @@ SELECT_CHAIN = "SELECT tick, chain FROM clock"
 SELECT_ENDINGS = """
 SELECT told AS tick, link, state, finished, seconds, value, results, error, traceback,
        number, attempt, worker, claimed, started,
-       seed, copied, search, asked, suggested, iif(params IS NULL, NULL, origin), params
+       seed, copied, asked, suggested, iif(params IS NULL, NULL, origin),
+       iif(params IS NULL, NULL, search), params
 FROM trial WHERE told IS NOT NULL
 UNION ALL
 SELECT a.tick, a.link, a.ending, a.ended, a.seconds, NULL, NULL, a.error, a.traceback,
        a.trial, a.attempt, a.worker, a.claimed, a.started,
-       t.seed, t.copied, t.search, t.asked, iif(t.suggested < a.tick, t.suggested, NULL),
-       iif(t.suggested < a.tick, t.origin, NULL), iif(t.suggested < a.tick, t.params, NULL)
+       t.seed, t.copied, t.asked, iif(t.suggested < a.tick, t.suggested, NULL),
+       iif(t.suggested < a.tick, t.origin, NULL), iif(t.suggested < a.tick, t.search, NULL),
+       iif(t.suggested < a.tick, t.params, NULL)
 FROM attempt AS a JOIN trial AS t ON a.trial = t.number
 ORDER BY tick
 """
@@ -146,7 +148,9 @@ TAKE_WAITING = """
 UPDATE trial SET state = 'running', attempt = attempt + 1, worker = ?, claimed = ?, started = ?
 WHERE number = ? RETURNING attempt, asked, seed, params
 """
-SET_PARAMS = "UPDATE trial SET params = ?, suggested = ?, origin = ? WHERE number = ?"
+SET_PARAMS = """
+UPDATE trial SET params = ?, suggested = ?, origin = ?, search = ? WHERE number = ?
+"""
 INSERT_METRIC = """
 INSERT INTO metric (trial, attempt, name, step, tick, value, time) VALUES (?, ?, ?, ?, ?, ?, ?)
 """
@@ -202,6 +206,9 @@ HAS_OPEN = """
 SELECT EXISTS (SELECT 1 FROM trial WHERE state = 'waiting')
     OR EXISTS (SELECT 1 FROM trial JOIN worker ON trial.worker = worker.id
                WHERE state = 'running' AND NOT (machine = 'by hand' AND pid = 0))
+"""
+SELECT_LATEST_SEARCH = """
+SELECT search FROM trial WHERE origin = 'search' AND params IS NOT NULL ORDER BY number DESC LIMIT 1
 """
 SELECT_VALUES = "SELECT value FROM trial WHERE state = 'complete' ORDER BY told"
 COUNT_FAILURES_AT_END = """

@@ -238,11 +238,14 @@ class Store(Reader):
         self._db.checkpoint()
         return number
 
-    def suggest(self, token: Token, params: Params, origin: str) -> None:
-        """Write the configuration of a claimed trial; LeaseLostError if it was taken away."""
+    def suggest(self, token: Token, params: Params, origin: str, search: str) -> None:
+        """Write the configuration of a claimed trial, and the search that made it.
+
+        LeaseLostError if it was taken away.
+        """
         with self._db.transaction():
             tick = self._tick_if_held(token)
-            self._db.change(sql.SET_PARAMS, (_json(params), tick, origin, token.number))
+            self._db.change(sql.SET_PARAMS, (_json(params), tick, origin, search, token.number))
 
     def report(self, token: Token, step: int, metrics: Mapping[str, float]) -> None:
         """Append one step's numbers; LeaseLostError if the trial was taken away."""

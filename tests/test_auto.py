@@ -1,0 +1,160 @@
+"""Which search is chosen, that it is written down, and that nothing is tried twice."""
+
+import pytest
+
+from tests.shell import tinytune
+from tests.studies import record
+from tinytune import search, study, testing
+from tinytune.distributions import Choice, Float, Int
+from tinytune.errors import UsageError
+from tinytune.history import Finished
+from tinytune.search.auto import REASONS, Auto
+from tinytune.search.oracle import key
+from tinytune.space import Space
+from tinytune.study import Study
+
+NUMBERS = Space.of({"x": Float(0.0, 1.0), "y": Float(1e-3, 1.0, log=True)})
+MIXED = Space.of({"x": Float(0.0, 1.0), "kind": Choice("a", "b", "c")})
+MANY_OPTIONS = Space.of({"x": Float(0.0, 1.0), "kind": Choice(*"abcdefg")})
+RANKED = Space.of({"x": Float(0.0, 1.0), "size": Choice(*range(9), ordered=True)})
+BRANCHES = Space.of({"kind": Choice("a", "b"), "depth": Int(1, 900, when={"kind": "b"})})
+WIDE = Space.of({f"x{i}": Float(0.0, 1.0) for i in range(21)})
+LISTED = Space.of({"kind": Choice("a", "b", "c"), "n": Int(1, 9)})
+
+
+def chosen(space, told=0, **options):
+    working = Auto(**options).start(space, 1, None)
+    for number in range(told):
+        params = space.sample(1, number, "test")
+        working.tell(Finished(number, "complete", params, float(number), number + 1))
+    return working.chosen()
+
+
+@pytest.mark.parametrize(
+    ("expected", "space", "options"),
+    [
+        ("grid", LISTED, {"trials": 27}),
+        ("gp", LISTED, {"trials": 26}),
+        ("grid", LISTED, {}),  # 100 trials
+        ("gp", NUMBERS, {}),
+        ("gp", NUMBERS, {"trials": 6}),
+        ("sobol", NUMBERS, {"trials": 5}),
+        ("gp", NUMBERS, {"trials": 49, "workers": 16}),
+        ("sobol", NUMBERS, {"trials": 48, "workers": 16}),
+        ("gp", MIXED, {"trials": 50}),
+        ("tpe", MANY_OPTIONS, {"trials": 50}),
+        ("gp", RANKED, {"trials": 50}),
+        ("tpe", BRANCHES, {"trials": 50}),
+        ("tpe", WIDE, {"trials": 50}),
+        ("sobol", WIDE, {"trials": 43}),
+        ("trust-region", NUMBERS, {"smooth": True}),
+        ("trust-region", NUMBERS, {"smooth": True, "workers": 2}),
+        ("gp", NUMBERS, {"smooth": True, "workers": 3}),
+        ("gp", MIXED, {"smooth": True}),
+        ("gp", NUMBERS, {"told": 249, "trials": 900}),
+        ("cma-es", NUMBERS, {"told": 250, "trials": 900}),
+        ("cma-es", RANKED, {"told": 250, "trials": 900}),
+        ("tpe", MIXED, {"told": 250, "trials": 900}),
+    ],
+)
+def test_the_first_rule_that_holds_decides(expected, space, options):
+    assert chosen(space, **options) == expected
+    assert expected in REASONS
+
+
+def test_each_choice_suggests_what_the_chosen_search_would():
+    for name, space, options in [
+        ("tpe", BRANCHES, {"trials": 60}),
+        ("trust-region", NUMBERS, {"smooth": True}),
+        ("sobol", NUMBERS, {"trials": 60, "workers": 30}),
+    ]:
+        working = Auto(**options).start(space, 3, space.defaults)
+        alone = search.make(name, {}).start(space, 3, space.defaults)
+        loss = testing.bowl(space)
+        for number in range(25):
+            params = working.suggest(number, ())
+            assert params == alone.suggest(number, ())
+            result = Finished(number, "complete", params, loss(params), number + 1)
+            working.tell(result)
+            alone.tell(result)
+
+
+def test_a_search_that_is_chosen_late_has_heard_of_all_results():
+    loss = testing.bowl(RANKED)
+    working = Auto(trials=600).start(RANKED, 3, None)
+    alone = search.make("cma-es", {}).start(RANKED, 3, None)
+    for number in range(250):
+        params = RANKED.sample(3, number, "test")
+        result = Finished(number, "complete", params, loss(params), number + 1)
+        working.tell(result)
+        alone.tell(result)
+    assert working.chosen() == "cma-es"
+    assert working.suggest(250, ()) == alone.suggest(250, ())
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_a_small_space_is_tried_as_a_whole_and_then_it_is_over(workers):
+    run = testing.simulate(Auto(trials=100), LISTED, testing.bowl(LISTED), 27, workers)
+    assert len({key(trial.result.params) for trial in run}) == 27
+    assert Auto(trials=100).start(LISTED, 1, None).distinct == 27
+    assert Auto(trials=26).start(LISTED, 1, None).distinct is None
+    assert Auto(trials=100, allow_repeats=True).start(LISTED, 1, None).distinct is None
+
+
+@pytest.mark.parametrize("workers", [1, 5])
+def test_nothing_is_tried_twice_while_there_is_something_new(workers, monkeypatch):
+    """Even if the search at work has but one idea."""
+    space = Space.of({"n": Int(1, 40)})
+    stubborn = type("Stubborn", (), {"tell": lambda *_: None, "suggest": lambda *_: {"n": 7}})
+    monkeypatch.setattr("tinytune.search.auto.Automatic._begun", lambda *_: stubborn())
+    run = testing.simulate(Auto(trials=39), space, testing.bowl(space), 39, workers)
+    assert len({trial.result.params["n"] for trial in run}) == 39
+    again = testing.simulate(
+        Auto(trials=39, allow_repeats=True), space, testing.bowl(space), 39, workers
+    )
+    assert {trial.result.params["n"] for trial in again} == {7}
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"trials": 0}, "auto: trials 0 must be a whole number above 0"),
+        ({"workers": True}, "auto: workers True must be a whole number above 0"),
+        ({"smooth": 1}, "auto: smooth must be true or false"),
+        ({"allow_repeats": "no"}, "auto: allow_repeats must be true or false"),
+    ],
+)
+def test_options_that_are_none(options, complaint):
+    with pytest.raises(UsageError, match=complaint):
+        Auto(**options)
+
+
+def test_each_trial_says_which_search_made_it_and_a_study_proves_itself(tmp_path):
+    path = tmp_path / "study.db"
+    study.start(path, record(8, "auto", space=BRANCHES, trials=40, workers=1), None)
+    loss = testing.bowl(BRANCHES)
+    with Study(path) as opened:
+        while (trial := opened.ask()) is not None:
+            opened.tell(trial, loss(trial.params))
+        assert {trial.search for trial in opened.trials()} == {"auto/1 tpe/1"}
+    done = tinytune("verify", path)
+    assert done.returncode == 0, done.stdout
+    assert "8 of 8 suggestions" in done.stdout
+    shown = tinytune("status", path).stdout
+    assert f"tpe: {REASONS['tpe']}" in shown
+
+
+def test_a_wrong_name_of_the_search_is_noticed(tmp_path):
+    import sqlite3
+
+    path = tmp_path / "study.db"
+    study.start(path, record(4, "auto", space=BRANCHES, trials=40, workers=1), None)
+    with Study(path) as opened:
+        while (trial := opened.ask()) is not None:
+            opened.tell(trial, 1.0)
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE trial SET search = 'auto/1 gp/1' WHERE number = 2")
+    connection.close()
+    done = tinytune("verify", path)
+    assert done.returncode == 1
+    assert "auto/1 tpe/1 suggests it, not auto/1 gp/1" in done.stdout

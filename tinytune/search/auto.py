@@ -1,0 +1,194 @@
+"""Chooses the search for you: by the space, the numbers of trials and workers, and the results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tinytune import draw, search
+from tinytune.distributions import Choice, shown
+from tinytune.errors import UsageError
+from tinytune.history import Finished, Pending
+from tinytune.points import Points, Values
+from tinytune.search.oracle import key
+from tinytune.space import Params, Space
+
+MOST_LISTED = 10_000  # configurations of a space that is tried as a whole
+_TRIALS = 100  # taken to be planned where their number is not known
+_MODELLED = 250  # results, up to which a Gaussian process pays
+_MANY_PARAMETERS = 20
+_MANY_OPTIONS = 6
+_CONDITIONAL = 0.3  # of the parameters
+_TRIES = 64  # random configurations, to find an untried one
+_WALK = 20_000  # and then so many in a shuffled order
+
+REASONS = {
+    "grid": "there are no more configurations than trials: each is tried once",
+    "sobol": "the trials are too few, or the workers too many, to learn from results",
+    "trust-region": "the objective is said to be smooth",
+    "gp": "a Gaussian process makes most of few results",
+    "tpe": "there are many options, conditions or parameters, or many results",
+    "cma-es": "there are many results, and numbers alone",
+}
+
+
+@dataclass(frozen=True)
+class Auto:
+    """Options of the automatic choice; a trial's `search` tells which one made it.
+
+    `trials` and `workers` are what is planned; a new study takes them from the command, and
+    without a number of trials 100 are taken to be planned. `smooth` says that the objective is
+    smooth and without noise. `allow_repeats` lets a finite space's configurations be tried again,
+    for noisy objectives, while others are untried.
+
+    Suits any space. The first rule that holds decides, for each trial anew: (1) `grid` where there
+    are no more configurations than trials, at most 10,000; (2) `sobol` where a third of the
+    trials or more run at once, or there are fewer than 2 for each parameter, and 2; (3) from 250
+    results on `cma-es` for numbers alone, else `tpe`; (4) `tpe` where more than 30 % of the
+    parameters have conditions, a choice has more than 6 options, or there are more than 20
+    parameters; (5) `trust-region` if smooth, for ranges without steps and up to two workers;
+    (6) `gp`. All of them learn from all results.
+    """
+
+    trials: int | None = None
+    workers: int | None = None
+    smooth: bool = False
+    allow_repeats: bool = False
+
+    name: ClassVar[str] = "auto"
+    version: ClassVar[int] = 1
+    learns: ClassVar[bool] = True
+    exhausts: ClassVar[bool] = False
+    plan: ClassVar[dict[str, str]] = {"trials": "trials", "workers": "workers"}
+
+    def __post_init__(self) -> None:
+        for option in ("trials", "workers"):
+            count = getattr(self, option)
+            is_count = isinstance(count, int) and not isinstance(count, bool) and count >= 1
+            if count is not None and not is_count:
+                raise UsageError(f"auto: {option} {shown(count)} must be a whole number above 0")
+        for option in ("smooth", "allow_repeats"):
+            if not isinstance(getattr(self, option), bool):
+                raise UsageError(f"auto: {option} must be true or false")
+
+    def start(self, space: Space, seed: int, first: Params | None) -> Automatic:
+        """Return the search at work; `first` is trial 0."""
+        return Automatic(self, space, seed, first)
+
+
+class Automatic:
+    """The automatic choice at work: the results, and the searches that have been needed so far."""
+
+    size = None
+    is_quick = False
+
+    def __init__(self, options: Auto, space: Space, seed: int, first: Params | None) -> None:
+        self._options, self._space, self._seed, self._first = options, space, seed, first
+        self._trials = _TRIALS if options.trials is None else options.trials
+        self._told: list[Finished] = []
+        self._tried: set[str] = set()  # the configurations told
+        self._working: dict[str, search.Search] = {}
+        self._heard: dict[str, int] = {}  # how many of the results each of them was told
+        self._points = _points(space)
+        self._all = self._listed()
+        self._next = 0  # all of the list before this one were told
+
+    @property
+    def distinct(self) -> int | None:
+        """The number of trials after which nothing is new, None where that is far or allowed."""
+        return None if self._all is None or self._options.allow_repeats else len(self._all)
+
+    def tell(self, result: Finished) -> None:
+        """Take in one result."""
+        self._told.append(result)
+        self._tried.add(key(result.params))
+
+    def chosen(self) -> str:
+        """Return the name of the search that makes the next suggestion."""
+        if self._all is not None:
+            return "grid"
+        parameters = self._space.parameters
+        count = len(parameters)
+        if (self._options.workers or 1) * 3 >= self._trials or self._trials < 2 * (count + 1):
+            return "sobol"
+        choices = [p.distribution for p in parameters if isinstance(p.distribution, Choice)]
+        if len(self._told) >= _MODELLED:
+            return "tpe" if any(not choice.ordered for choice in choices) else "cma-es"
+        conditional = sum(bool(p.conditions) for p in parameters)
+        many = any(choice.size > _MANY_OPTIONS and not choice.ordered for choice in choices)
+        if conditional > _CONDITIONAL * count or many or count > _MANY_PARAMETERS:
+            return "tpe"
+        continuous = all(p.distribution.size is None for p in parameters)
+        if self._options.smooth and continuous and (self._options.workers or 1) <= 2:
+            return "trust-region"
+        return "gp"
+
+    def suggest(self, number: int, pending: Sequence[Pending]) -> Params | None:
+        """Return the configuration of trial `number`."""
+        if number == 0 and self._first is not None:
+            return dict(self._first)
+        busy = {key(trial.params) for trial in pending}
+        if self._all is not None:
+            return self._of_all(number, busy)
+        params = self._caught_up(self.chosen()).suggest(number, pending)
+        if params is None or self._options.allow_repeats or self._points is None:
+            return params
+        taken = self._tried | busy
+        return params if key(params) not in taken else self._untried(number, taken) or params
+
+    def _caught_up(self, name: str) -> search.Search:
+        """Return a search that has been told all results."""
+        if name not in self._working:
+            self._working[name] = self._begun(name)
+        working = self._working[name]
+        for result in self._told[self._heard.get(name, 0) :]:
+            working.tell(result)
+        self._heard[name] = len(self._told)
+        return working
+
+    def _begun(self, name: str) -> search.Search:
+        return search.make(name, {}).start(self._space, self._seed, self._first)
+
+    def _listed(self) -> list[Params] | None:
+        """Return all configurations in the order of the grid, None where they are too many."""
+        if self._points is None or self._points.size > min(self._trials, MOST_LISTED):
+            return None
+        values = {name: list(values) for name, values in self._points.values.items()}
+        grid = search.make("grid", {"points": values}).start(self._space, self._seed, self._first)
+        found: list[Params] = []
+        while (params := grid.suggest(len(found), ())) is not None:
+            found.append(params)
+        return found or None
+
+    def _of_all(self, number: int, busy: set[str]) -> Params:
+        """Return the first configuration that was not tried, or where there is none, one again."""
+        listed = self._all or []
+        while self._next < len(listed) and key(listed[self._next]) in self._tried:
+            self._next += 1
+        for params in listed[self._next :]:
+            if key(params) not in busy and key(params) not in self._tried:
+                return dict(params)
+        return dict(listed[number % len(listed)])
+
+    def _untried(self, number: int, taken: set[str]) -> Params | None:
+        """Return a configuration that was neither tried nor is pending, None if none is found."""
+        for attempt in range(_TRIES):
+            params = self._space.sample(self._seed, number, f"auto {attempt}")
+            if key(params) not in taken:
+                return params
+        points = self._points
+        if points is None:
+            return None
+        for place in range(min(points.size, _WALK)):
+            params = points.at(draw.permuted(place, points.size, self._seed, "auto"))
+            if key(params) not in taken and self._space.allows(params):
+                return params
+        return None
+
+
+def _points(space: Space) -> Points | None:
+    """Return the points of a finite space, None where a parameter is a continuum."""
+    if any(parameter.distribution.size is None for parameter in space.parameters):
+        return None
+    return Points(space, {p.name: Values(p.distribution) for p in space.parameters})
