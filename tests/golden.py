@@ -35,9 +35,10 @@ def options_for(name: str, space: Space) -> search.SearchOptions:
 def digest(name: str) -> str:
     """Return the hash of a search's trials, with several workers, in every kind of space."""
     hashed = hashlib.sha256()
+    count = FEWER_TRIALS.get(name, TRIALS)
     for kind, space in spaces().items():
         trials = simulate(
-            options_for(name, space), space, bowl(space), FEWER_TRIALS.get(name, TRIALS), WORKERS, seed=1,
+            options_for(name, space), space, bowl(space), count, WORKERS, seed=1,
             first=space.defaults, fail_share=0.1, stop_share=0.1,
         )  # fmt: skip
         told = [[trial.result.number, trial.result.params] for trial in trials]
