@@ -2,10 +2,12 @@
 
 import json
 import re
+import shlex
 
 import pytest
 
 from tests.shell import ROOT, tinytune
+from tinytune import loading, search, testing
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
@@ -16,7 +18,7 @@ def test_the_commands_of_an_example(tmp_path, path):
     assert commands
     for number, command in enumerate(commands):
         study = tmp_path / f"{number}.db"
-        arguments = command.replace("examples/", f"{ROOT}/examples/").split()
+        arguments = shlex.split(command.replace("examples/", f"{ROOT}/examples/"))
         done = tinytune(*arguments, "--study", study, "--trials", 6)
         assert done.returncode == 0, done.stderr
         trials = json.loads(tinytune("trials", study, "--format", "json").stdout)
@@ -38,3 +40,39 @@ def test_inactive_parameters_are_not_recorded(tmp_path):
         kernel = trial["params"]["kernel"]
         assert ("gamma" in trial["params"]) == (kernel in {"rbf", "poly"})
         assert ("degree" in trial["params"]) == (kernel == "poly")
+
+
+@pytest.mark.parametrize("check", testing.CHECKS, ids=lambda check: check.__name__)
+def test_the_search_of_ones_own_keeps_every_promise(check):
+    loading.load(f"{ROOT}/examples/own_search.py")
+    check(search.make("nearest", {}))
+
+
+def test_a_study_by_a_search_of_ones_own_proves_itself(tmp_path):
+    example = ROOT / "examples" / "own_search.py"
+    how = ["--search", "nearest(candidates=4)", "--trials", 9, "--workers", 2, "--quiet"]
+    assert tinytune("run", example, *how, cwd=tmp_path).returncode == 0
+    done = tinytune("verify", "study.db", "--objective", example, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "9 of 9 suggestions recomputed exactly" in done.stdout
+
+
+def test_an_installed_package_brings_a_search(tmp_path):
+    """Nothing but its metadata names it: tinytune finds it in `run` and in `verify`."""
+    source = (ROOT / "examples" / "own_search.py").read_text()
+    source = source[: source.index('if "nearest"')]
+    (tmp_path / "nearest_package.py").write_text(source)
+    metadata = tmp_path / "nearest_package-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: nearest-package\nVersion: 1\n")
+    (metadata / "entry_points.txt").write_text(
+        "[tinytune.search]\nnearest = nearest_package:Nearest\n"
+    )
+    environment = {"PYTHONPATH": str(tmp_path)}
+    listed = tinytune("searches", environment=environment)
+    assert "nearest(candidates=8)" in listed.stdout
+    example, how = ROOT / "examples" / "heavy_ball.py", ["--search", "nearest", "--trials", 5]
+    done = tinytune("run", example, *how, cwd=tmp_path, environment=environment)
+    assert done.returncode == 0, done.stderr
+    done = tinytune("verify", "study.db", cwd=tmp_path, environment=environment)
+    assert "5 of 5 suggestions recomputed exactly" in done.stdout

@@ -21,7 +21,7 @@ ROWS = [
     {"errors"},
     {"schema", "portable", "digest", "process", "expression", "files", "trust"},
     {"draw"},
-    {"distributions"},
+    {"distributions", "recipes"},
     {"space"},
     {"points", "history", "context", "db"},
     {"objective"},
