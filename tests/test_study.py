@@ -2,11 +2,13 @@
 
 import json
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import pytest
 
-from tests.shell import ROOT, results
-from tests.studies import make_study, record, run_all
+from tests.shell import PATIENCE_SECONDS, ROOT, results
+from tests.studies import SPACE, make_study, record, run_all
 from tinytune import Choice, Float, Grid, Random, search, study
 from tinytune import open as open_study
 from tinytune.decorator import trial as decorator
@@ -324,3 +326,39 @@ def test_workers_in_one_process_share_the_work(tmp_path):
     serial.mkdir()
     run_all(make_study(serial, budget=40))
     assert results(path) == results(serial / "study.db")
+
+
+def test_sixteen_workers_make_their_suggestions_at_the_same_time(tmp_path, monkeypatch):
+    """They meet in the middle of it, which they never would if one of them held the file."""
+    meeting = threading.Barrier(16)
+
+    @dataclass(frozen=True)
+    class Meeting:
+        name = "meeting"
+        version = 1
+        learns = True
+        exhausts = False
+        size = None
+        is_quick = False
+
+        def start(self, *_):
+            return self
+
+        def tell(self, result):
+            pass
+
+        def suggest(self, number, _):
+            meeting.wait(PATIENCE_SECONDS)
+            return SPACE.sample(0, number, "meeting")
+
+    monkeypatch.setitem(search._registered, "meeting", Meeting)
+    path = make_study(tmp_path, search="meeting", budget=16)
+
+    def work(_):
+        with Study(path) as study:
+            study.tell(study.ask(), 1.0)
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(work, range(16)))
+    with Study(path) as study:
+        assert study.progress.counts["complete"] == 16
