@@ -53,7 +53,7 @@ def cheap_model():
 # Options of searches that need some; a model that is dear comes late, and is small.
 OPTIONS = {
     "grid": grid_options,
-    "gp": search.make("gp", {"startup": 16, "most": 30, "candidates": 30}),
+    "gp": search.make("gp", {"startup": 23, "most": 30, "candidates": 20}),
 }
 LEFT_OUT: dict[str, set[str]] = {}  # search -> checks that its documentation excepts it from
 
@@ -175,7 +175,8 @@ def test_the_same_in_a_new_process():
         )  # fmt: skip
         found.append(json.loads(process.stdout))
     assert found[0] == found[1] == json.loads(digests())
-    assert len(set(found[0].values())) == len(found[0])
+    of_its_own = [found[0][place] for place in found[0] if not place.startswith("auto ")]
+    assert len(set(of_its_own)) == len(of_its_own)
 
 
 # A search that keeps every promise, and others like it that break one each

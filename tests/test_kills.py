@@ -25,7 +25,7 @@ GRID = [
 
 @pytest.mark.parametrize(
     ("name", "options", "trials"),
-    [("random", ["--trials", "120"], 120), ("grid", GRID, 120)],
+    [("random", ["--search", "random", "--trials", "120"], 120), ("grid", GRID, 120)],
     ids=["random", "grid"],
 )
 def test_killed_ten_times_ends_as_if_never_killed(tmp_path, name, options, trials):
