@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.shell import tinytune
+from tests.shell import ROOT, tinytune
 from tests.studies import record
 from tinytune import search, study, testing
 from tinytune.distributions import Choice, Float, Int
@@ -127,6 +127,19 @@ def test_nothing_is_tried_twice_while_there_is_something_new(workers, monkeypatc
 def test_options_that_are_none(options, complaint):
     with pytest.raises(UsageError, match=complaint):
         Auto(**options)
+
+
+def test_what_is_known_of_the_objective_can_be_said_on_the_command_line(tmp_path):
+    how = ["--trials", 1, "--smooth", "--allow-repeats", "--workers", 2]
+    done = tinytune("run", ROOT / "examples" / "heavy_ball.py", *how, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    with Study(tmp_path / "study.db") as opened:
+        assert opened.record.search.options == {
+            "trials": 1, "workers": 2, "smooth": True, "allow_repeats": True
+        }  # fmt: skip
+    done = tinytune("run", ROOT / "examples" / "heavy_ball.py", "--search", "de", "--smooth")
+    assert done.returncode == 2
+    assert "the search 'de' has no option 'smooth'" in done.stderr
 
 
 def test_each_trial_says_which_search_made_it_and_a_study_proves_itself(tmp_path):

@@ -14,6 +14,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
+import tinytune
 from tests.studies import record
 from tinytune import search, study, testing
 from tinytune.distributions import Choice, Int
@@ -95,6 +96,13 @@ def test_other_options_keep_every_promise(variant, check):
         spaces = {name: space for name, space in spaces.items() if name == "2 numbers"}
     if check is not testing.check_growth:
         check(options, spaces)
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_every_search_is_a_public_name(name):
+    options = search.options_class(name)
+    assert options.__name__ in tinytune.__all__
+    assert getattr(tinytune, options.__name__) is options
 
 
 # The simulated study

@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from tinytune.decorator import trial
     from tinytune.distributions import Between, Choice, Float, Int, LogNormal, Normal
     from tinytune.errors import TinytuneError
+    from tinytune.search.auto import Auto
     from tinytune.search.cma_es import CmaEs
     from tinytune.search.de import De
+    from tinytune.search.gp import Gp
     from tinytune.search.grid import Grid
     from tinytune.search.halton import Halton
     from tinytune.search.latin import Latin
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from tinytune.search.pattern import Pattern
     from tinytune.search.random import Random
     from tinytune.search.sobol import Sobol
+    from tinytune.search.tpe import Tpe
     from tinytune.search.trust_region import TrustRegion
     from tinytune.study import Study
 
@@ -48,6 +51,9 @@ _HOMES = {
     "De": ("search.de", "De"),
     "CmaEs": ("search.cma_es", "CmaEs"),
     "TrustRegion": ("search.trust_region", "TrustRegion"),
+    "Tpe": ("search.tpe", "Tpe"),
+    "Gp": ("search.gp", "Gp"),
+    "Auto": ("search.auto", "Auto"),
 } | {
     name: ("distributions", name)
     for name in ("Float", "Int", "Choice", "Normal", "LogNormal", "Between")
@@ -58,7 +64,7 @@ __all__ = [
     "Float", "Int", "Choice", "Normal", "LogNormal", "Between",
     "Trial", "Study", "TinytuneError", "__version__",
     "Random", "Grid", "Sobol", "Halton", "Latin", "NelderMead", "Pattern", "OnePlusOne", "De",
-    "CmaEs", "TrustRegion",
+    "CmaEs", "TrustRegion", "Tpe", "Gp", "Auto",
 ]  # fmt: skip
 
 

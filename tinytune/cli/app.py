@@ -66,7 +66,10 @@ def run(
     ),
     search: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="See `tinytune searches`. Options: NAME(option=value)."),
+        typer.Option(
+            metavar="NAME",
+            help="Default: auto. See `tinytune searches`. Options: NAME(option=value).",
+        ),
     ] = None,
     trials: Annotated[
         int | None,
@@ -90,6 +93,13 @@ def run(
     ] = None,
     without_replacement: Annotated[
         bool, typer.Option("--without-replacement", help="random: never repeat a configuration.")
+    ] = False,
+    allow_repeats: Annotated[
+        bool,
+        typer.Option("--allow-repeats", help="auto: a noisy objective; repeat configurations."),
+    ] = False,
+    smooth: Annotated[
+        bool, typer.Option("--smooth", help="auto: the objective is smooth and without noise.")
     ] = False,
     check_determinism: Annotated[
         bool,
@@ -117,6 +127,10 @@ def run(
         changes["order"] = grid_order
     if without_replacement:
         changes["without_replacement"] = True
+    if allow_repeats:
+        changes["allow_repeats"] = True
+    if smooth:
+        changes["smooth"] = True
     points = values.grid(grid or ())
     if search is None and (grid_order is not None or without_replacement):
         search = "grid" if grid_order is not None else "random"
