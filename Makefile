@@ -16,7 +16,7 @@ demo: $(VENV)/.demo  ## Tune momentum SGD on real handwritten digits, and show t
 	$(BIN)/tinytune best demo.db --top 5
 
 test: $(VENV)/.test  ## Run the whole test suite
-	$(BIN)/python -m pytest -n $(JOBS) --durations=12
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal --durations=12
 
 torture: $(VENV)/.test  ## Kill workers a thousand times, and all fault tests at full length (half an hour)
 	$(BIN)/python -m tests.faults.kills --kills 1000
