@@ -9,6 +9,7 @@ weights. A parameter that is not active keeps its coordinate, which has no effec
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -37,6 +38,12 @@ class Cube:
         )
         """Whether a coordinate's cells are in no order."""
         self._unit = lru_cache(maxsize=100_000)(self._unit_of)
+        looked_at = _looked_at(space)
+        self._constrained = [i for i, name in enumerate(self.names) if name in looked_at]
+        parameters = tuple(space.parameters[i] for i in self._constrained)
+        self._part = replace(space, parameters=parameters)
+        """The space of the parameters that decide whether the constraints hold."""
+        self._allows = lru_cache(maxsize=100_000)(self._allows_at)
         defaults = {p.name: p.default for p in space.parameters if p.default is not MISSING}
         self.start = self.vector(defaults)  # (d,)
         """Each parameter's default, the middle where it has none."""
@@ -60,7 +67,7 @@ class Cube:
 
     def allows(self, units: Vector) -> bool:
         """Return whether the configuration at a point meets the space's constraints."""
-        return not self.space.constraints or self.space.allows(self.params(units))
+        return not self.space.constraints or self._allows(*units[self._constrained].tolist())
 
     def beside(self, index: int, unit: float, by: int) -> float | None:
         """Return where a discrete coordinate's value `by` places further lies, None if nowhere."""
@@ -76,6 +83,20 @@ class Cube:
         """Return a point drawn evenly from the cube, whether or not it is allowed."""
         return draw.uniforms(self.size, seed, number, purpose, draw=draw_number)
 
+    def _allows_at(self, *units: float) -> bool:
+        clipped = (min(max(unit, 0.0), 1.0) for unit in units)
+        at = dict(zip((p.name for p in self._part.parameters), clipped, strict=True))
+        return self._part.allows(self._part.from_units(at.__getitem__))
+
     def _unit_of(self, index: int, value: Any, is_bool: bool) -> float:  # noqa: FBT001, ARG002
         # 1, 1.0 and True are one key of a cache; is_bool tells the last from the others.
         return self.space.parameters[index].distribution.to_unit(value)
+
+
+def _looked_at(space: Space) -> set[str]:
+    """Return the parameters in the constraints, and those that decide whether these are active."""
+    found = {name for constraint in space.constraints for name in constraint.names}
+    for parameter in reversed(space.ordered):
+        if parameter.name in found:
+            found |= {condition.name for condition in parameter.conditions}
+    return found

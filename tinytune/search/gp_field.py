@@ -36,6 +36,8 @@ class Field:
         self._place = {name: index for index, name in enumerate(cube.names)}
         self._ordered = [self._place[p.name] for p in cube.space.ordered]
         self.is_conditional = any(p.conditions for p in cube.space.parameters)
+        self._tables = [[self._table(c) for c in p.conditions] for p in cube.space.parameters]
+        """For each parameter's conditions, which of the other one's values meet it."""
 
     def _centres_of(self, index: int) -> Floats | None:
         distribution = self.cube.space.parameters[index].distribution
@@ -63,24 +65,30 @@ class Field:
         result = np.ones(units.shape, dtype=bool)
         if self.is_conditional:
             for index in self._ordered:
-                for condition in self.cube.space.parameters[index].conditions:
-                    result[:, index] &= self._holds(condition, units, result)
+                conditions = self.cube.space.parameters[index].conditions
+                for condition, table in zip(conditions, self._tables[index], strict=True):
+                    result[:, index] &= self._holds(condition, table, units, result)
         return result
 
-    def _holds(self, condition: Condition, units: Floats, active: Bools) -> Bools:
+    def _holds(
+        self, condition: Condition, table: Bools | None, units: Floats, active: Bools
+    ) -> Bools:
         other = self._place[condition.name]
-        distribution = self.cube.space.parameters[other].distribution
-        centres, column = self.centres[other], units[:, other]
-        if centres is not None:
-            table = [
-                condition.holds({condition.name: distribution.from_unit(unit)})
-                for unit in centres.tolist()
-            ]
-            holds: Bools = np.array(table)[self.place(other, column)]
-        else:
-            values = [distribution.from_unit(unit) for unit in column.tolist()]
-            holds = np.array([condition.holds({condition.name: value}) for value in values])
-        return holds & active[:, other]
+        column = units[:, other]
+        if table is None:
+            return self._met(condition, column) & active[:, other]
+        return table[self.place(other, column)] & active[:, other]
+
+    def _table(self, condition: Condition) -> Bools | None:
+        """Return which values of the other parameter meet a condition, None for a continuum."""
+        centres = self.centres[self._place[condition.name]]
+        return None if centres is None else self._met(condition, centres)
+
+    def _met(self, condition: Condition, units: Floats) -> Bools:
+        """Return whether a condition is met, (m,), where the other parameter lies at units (m,)."""
+        distribution = self.cube.space.by_name[condition.name].distribution
+        values = [distribution.from_unit(unit) for unit in units.tolist()]
+        return np.array([condition.holds({condition.name: value}) for value in values])
 
     def squares(self, first: Floats, has: Bools, second: Floats, also: Bools) -> Floats:
         """Return squared distances (d, a, b) of points (a, d) and (b, d), by coordinate.
