@@ -125,12 +125,12 @@ def run(
     changes: dict[str, object] = {}
     if grid_order is not None:
         changes["order"] = grid_order
-    if without_replacement:
-        changes["without_replacement"] = True
-    if allow_repeats:
-        changes["allow_repeats"] = True
-    if smooth:
-        changes["smooth"] = True
+    flags = {
+        "without_replacement": without_replacement,
+        "allow_repeats": allow_repeats,
+        "smooth": smooth,
+    }
+    changes |= {name: True for name, is_said in flags.items() if is_said}
     points = values.grid(grid or ())
     if search is None and (grid_order is not None or without_replacement):
         search = "grid" if grid_order is not None else "random"

@@ -111,8 +111,8 @@ def _beginning(path: Path, *, is_new: bool) -> str:
     budget = "until the time is up" if record.budget is None else counted(record.budget, "trial")
     done = "" if is_new else f", {progress.ended} ended before"
     verb = "new study" if is_new else "continuing"
-    chosen = searches.at_work(Fold(record).label)
-    with_it = "" if chosen is None or not is_new else f" ({chosen})"
+    chosen = searches.at_work(Fold(record).label) if is_new else None
+    with_it = "" if chosen is None else f" ({chosen})"
     text = f"{path}: {verb}, {record.search.name} search{with_it}, seed {record.seed}, "
     text += f"{budget}{done}"
     if is_new and _leaves_out_the_defaults(record):

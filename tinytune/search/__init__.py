@@ -111,6 +111,11 @@ def options_class(name: str) -> type[SearchOptions]:
     return options
 
 
+def is_count(value: object, least: int, most: float) -> bool:
+    """Return whether an option's value is a whole number, True and False not among them."""
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+
+
 def spec(options: SearchOptions) -> SearchSpec:
     """Return what a study stores of a search: its name, version and options."""
     fields = dataclasses.fields(options)  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -65,8 +66,7 @@ class Auto:
     def __post_init__(self) -> None:
         for option in ("trials", "workers"):
             count = getattr(self, option)
-            is_count = isinstance(count, int) and not isinstance(count, bool) and count >= 1
-            if count is not None and not is_count:
+            if count is not None and not search.is_count(count, 1, math.inf):
                 raise UsageError(f"auto: {option} {shown(count)} must be a whole number above 0")
         for option in ("smooth", "allow_repeats"):
             if not isinstance(getattr(self, option), bool):
@@ -91,13 +91,13 @@ class Automatic:
         self._working: dict[str, search.Search] = {}
         self._heard: dict[str, int] = {}  # how many of the results each of them was told
         self._points = _points(space)
-        self._all = self._listed()
-        self._next = 0  # all of the list before this one were told
+        self._grid = self._whole()
+        self._next = 0  # all on the grid before this one were told
 
     @property
     def distinct(self) -> int | None:
         """The number of trials after which nothing is new, None where that is far or allowed."""
-        return None if self._all is None or self._options.allow_repeats else len(self._all)
+        return None if self._grid is None or self._options.allow_repeats else self._grid.size
 
     def tell(self, result: Finished) -> None:
         """Take in one result."""
@@ -106,7 +106,7 @@ class Automatic:
 
     def chosen(self) -> str:
         """Return the name of the search that makes the next suggestion."""
-        if self._all is not None:
+        if self._grid is not None:
             return "grid"
         parameters = self._space.parameters
         count = len(parameters)
@@ -129,13 +129,14 @@ class Automatic:
         if number == 0 and self._first is not None:
             return dict(self._first)
         busy = {key(trial.params) for trial in pending}
-        if self._all is not None:
-            return self._of_all(number, busy)
+        if self._grid is not None:
+            return self._of_all(self._grid, number, busy)
         params = self._caught_up(self.chosen()).suggest(number, pending)
         if params is None or self._options.allow_repeats or self._points is None:
             return params
-        taken = self._tried | busy
-        return params if key(params) not in taken else self._untried(number, taken) or params
+        if self._is_new(params, busy):
+            return params
+        return self._untried(number, busy) or params
 
     def _caught_up(self, name: str) -> search.Search:
         """Return a search that has been told all results."""
@@ -150,39 +151,42 @@ class Automatic:
     def _begun(self, name: str) -> search.Search:
         return search.make(name, {}).start(self._space, self._seed, self._first)
 
-    def _listed(self) -> list[Params] | None:
-        """Return all configurations in the order of the grid, None where they are too many."""
+    def _whole(self) -> search.Search | None:
+        """Return the grid of all configurations, None where they are too many."""
         if self._points is None or self._points.size > min(self._trials, MOST_LISTED):
             return None
         values = {name: list(values) for name, values in self._points.values.items()}
         grid = search.make("grid", {"points": values}).start(self._space, self._seed, self._first)
-        found: list[Params] = []
-        while (params := grid.suggest(len(found), ())) is not None:
-            found.append(params)
-        return found or None
+        grid.suggest(self._points.size, ())  # constraints are counted on the way to the end
+        return grid if grid.size else None
 
-    def _of_all(self, number: int, busy: set[str]) -> Params:
+    def _of_all(self, grid: search.Search, number: int, busy: set[str]) -> Params | None:
         """Return the first configuration that was not tried, or where there is none, one again."""
-        listed = self._all or []
-        while self._next < len(listed) and key(listed[self._next]) in self._tried:
+        while (params := grid.suggest(self._next, ())) is not None and key(params) in self._tried:
             self._next += 1
-        for params in listed[self._next :]:
-            if key(params) not in busy and key(params) not in self._tried:
-                return dict(params)
-        return dict(listed[number % len(listed)])
+        place = self._next
+        while (params := grid.suggest(place, ())) is not None:
+            if self._is_new(params, busy):
+                return params
+            place += 1
+        return grid.suggest(number % place, ())
 
-    def _untried(self, number: int, taken: set[str]) -> Params | None:
+    def _is_new(self, params: Params, busy: set[str]) -> bool:
+        text = key(params)
+        return text not in self._tried and text not in busy
+
+    def _untried(self, number: int, busy: set[str]) -> Params | None:
         """Return a configuration that was neither tried nor is pending, None if none is found."""
         for attempt in range(_TRIES):
             params = self._space.sample(self._seed, number, f"auto {attempt}")
-            if key(params) not in taken:
+            if self._is_new(params, busy):
                 return params
         points = self._points
         if points is None:
             return None
         for place in range(min(points.size, _WALK)):
             params = points.at(draw.permuted(place, points.size, self._seed, "auto"))
-            if key(params) not in taken and self._space.allows(params):
+            if self._is_new(params, busy) and self._space.allows(params):
                 return params
         return None
 

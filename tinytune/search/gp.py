@@ -16,6 +16,7 @@ from tinytune.distributions import shown
 from tinytune.errors import UsageError
 from tinytune.history import Finished, Pending
 from tinytune.portable import arrays, linear, scalars
+from tinytune.search import is_count
 from tinytune.search.cube import Cube, Vector
 from tinytune.search.gp_acquisition import Effort, Hunt, log_improvement
 from tinytune.search.gp_field import Field
@@ -75,7 +76,7 @@ class Gp:
     exhausts: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        if self.startup != "auto" and not _is_count(self.startup, 1, 10_000):
+        if self.startup != "auto" and not is_count(self.startup, 1, 10_000):
             raise UsageError(
                 f"gp: startup {shown(self.startup)} must be a whole number from 1 to 10,000, "
                 'or "auto"'
@@ -83,7 +84,7 @@ class Gp:
         if self.noise is not False and self.noise != "auto":
             raise UsageError(f'gp: noise {shown(self.noise)} must be false or "auto"')
         for option, least, most in (("most", 10, 1_000), ("candidates", 10, 100_000)):
-            if not _is_count(getattr(self, option), least, most):
+            if not is_count(getattr(self, option), least, most):
                 raise UsageError(
                     f"gp: {option} {shown(getattr(self, option))} must be a whole number "
                     f"from {least} to {most:,}"
@@ -92,10 +93,6 @@ class Gp:
     def start(self, space: Space, seed: int, first: Params | None) -> Bayesian:
         """Return the search at work; `first` is trial 0, else the middle of the space is."""
         return Bayesian(self, space, seed, first)
-
-
-def _is_count(value: object, least: int, most: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 
 
 class Bayesian:
@@ -211,10 +208,10 @@ class Bayesian:
         kept = chosen(values, self._options.most)
         points = np.array([self._told[numbers[index]][0] for index in kept.tolist()])
         if view == "local":
-            kept = nearest(
+            near = nearest(
                 self._field, points, values[kept], _LOCAL + _LOCAL_EACH * self._cube.size
             )
-            kept, points = chosen(values, self._options.most)[kept], points[kept]
+            kept, points = kept[near], points[near]
         waiting = sorted(pending, key=lambda trial: trial.number)[-_MOST_PENDING:]
         more = [self._cube.vector(trial.params) for trial in waiting]
         more_points = np.array(more).reshape(-1, self._cube.size)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tinytune import draw
 from tinytune.distributions import shown
 from tinytune.errors import UsageError
+from tinytune.search import is_count
 from tinytune.search.cube import Vector
 from tinytune.search.stream import Stream
 from tinytune.space import Params, Space
@@ -45,8 +46,7 @@ class Latin:
     plan: ClassVar[dict[str, str]] = {"points": "designed"}
 
     def __post_init__(self) -> None:
-        is_count = type(self.points) is int and 1 <= self.points <= MOST_POINTS
-        if self.points is not None and not is_count:
+        if self.points is not None and not is_count(self.points, 1, MOST_POINTS):
             raise UsageError(
                 f"latin: points must be a whole number from 1 to {MOST_POINTS:,}, "
                 f"not {shown(self.points)}"

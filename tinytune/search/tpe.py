@@ -14,6 +14,7 @@ from tinytune import draw
 from tinytune.distributions import is_finite, shown
 from tinytune.errors import UsageError
 from tinytune.history import Finished, Pending
+from tinytune.search import is_count
 from tinytune.search.cube import Cube, Vector
 from tinytune.search.oracle import key
 from tinytune.search.sobol import Sobol
@@ -60,7 +61,7 @@ class Tpe:
     def __post_init__(self) -> None:
         for option, most in (("startup", 10_000), ("candidates", 1_000)):
             count = getattr(self, option)
-            if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= most:
+            if not is_count(count, 1, most):
                 raise UsageError(
                     f"tpe: {option} {shown(count)} must be a whole number from 1 to {most:,}"
                 )
