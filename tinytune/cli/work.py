@@ -14,11 +14,9 @@ from tinytune.errors import UsageError
 from tinytune.history import Progress, StudyRecord
 from tinytune.limits import TrialLimits
 from tinytune.objective import Objective
-from tinytune.output import searches
 from tinytune.output.details import best_text, curve_text
 from tinytune.output.formats import clean, counted
 from tinytune.output.progress import Live, bytes_of, duration, seconds_of
-from tinytune.search.fold import Fold
 from tinytune.session import Work
 from tinytune.store.reader import Reader
 from tinytune.supervisor import Ending
@@ -111,13 +109,20 @@ def _beginning(path: Path, *, is_new: bool) -> str:
     budget = "until the time is up" if record.budget is None else counted(record.budget, "trial")
     done = "" if is_new else f", {progress.ended} ended before"
     verb = "new study" if is_new else "continuing"
-    chosen = searches.at_work(Fold(record).label) if is_new else None
-    with_it = "" if chosen is None else f" ({chosen})"
+    with_it = f" ({_chosen(record)})" if is_new and record.search.name == "auto" else ""
     text = f"{path}: {verb}, {record.search.name} search{with_it}, seed {record.seed}, "
     text += f"{budget}{done}"
     if is_new and _leaves_out_the_defaults(record):
         text += "; the defaults are not on the grid"
     return text
+
+
+def _chosen(record: StudyRecord) -> str | None:
+    """Return which search an automatic choice begins with, and why."""
+    from tinytune.output import searches  # loads numpy
+    from tinytune.search.fold import Fold
+
+    return searches.at_work(Fold(record).label)
 
 
 def _leaves_out_the_defaults(record: StudyRecord) -> bool:
