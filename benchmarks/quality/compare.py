@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import overall
 import runs
 
 HERE = Path(__file__).parent
@@ -44,6 +45,7 @@ RELATIVES = {  # the nearest thing that is stored, where nothing runs the same a
     "pattern": ("scipy-powell",),
 }
 LANDMARKS = ("optuna-tpe", "hyperopt-tpe", "optuna-gp", "ng-ngopt", "smac-hpo")
+DEFAULT = "auto"
 NONE = "-"  # in a table, where nothing was run
 LABELS = {"random": "numpy, random", "sobol": "scipy, sobol", "grid": "the harness's grid"}
 
@@ -100,6 +102,7 @@ class Board:
         self, modules: runs.Modules, stored: runs.Stored, budgets: Sequence[int] = BUDGETS
     ) -> None:
         modules.analyse.BUD = tuple(budgets)
+        self._modules, self._stored = modules, stored
         self._problems = {family: runs.problems(modules.run, family) for family in FAMILIES}
         for name in (*self._problems["hpo"], *self._problems["syn"]):
             self._problems[name] = [name]
@@ -129,6 +132,18 @@ class Board:
             return None
         count = sum(len(scores.nr[name][budget][problem]) for problem in problems)
         return Mean(float(row["NR"]), float(row["se"]), count)
+
+    def overall(self, mode: str, budget: int) -> list[list[str]]:
+        """Return the rows of `overall.compared` for the default search."""
+        ours = runs.PREFIX + DEFAULT
+        found = self._stored[mode]
+        scores = self._scores[mode]
+        return overall.compared(self._modules, scores, found, ours, tuple(FAMILIES), budget)
+
+    def speed_ups(self, searches: Sequence[str]) -> list[list[str]]:
+        """Return the rows of `overall.speed_ups`, one worker."""
+        names = (*(runs.PREFIX + name for name in searches), *LANDMARKS, "random")
+        return overall.speed_ups(self._modules, self._scores["seq"], tuple(FAMILIES), names)
 
     def duels(self, searches: Sequence[str]) -> Iterable[Duel]:
         """Return our searches beside their peers, wherever both were run."""
@@ -241,7 +256,16 @@ def losses(duels: list[Duel]) -> list[str]:
 def report(board: Board, searches: Sequence[str]) -> str:
     """Return the whole of results.md."""
     duels = list(board.duels(searches))
-    lines = [INTRODUCTION, "## All searches", "", OVERVIEW, ""]
+    lines = [INTRODUCTION, "## The default search beside every other tool", "", OVERALL, ""]
+    for mode, title in TITLES.items():
+        for budget in BUDGETS:
+            lines += [f"### {budget} evaluations, {title}", ""]
+            heads = ["search", "mean of the families", *FAMILIES, "mean rank"]
+            heads += [f"{DEFAULT} less it", "pairs"]
+            lines += table(heads, board.overall(mode, budget))
+    lines += ["## Faster than random search by", "", SPEED_UPS, ""]
+    lines += table(["search", *FAMILIES], board.speed_ups(searches))
+    lines += ["## All searches", "", OVERVIEW, ""]
     lines += overview(board, searches)
     lines += ["## Problem by problem, one worker", "", PARTS, ""]
     lines += by_parts(board, searches)
@@ -306,6 +330,16 @@ What to hold against these figures:
 - cma-es and de were measured on these problems while they were written.
 - The five hpo problems are the same in every run; only the seed differs.
 """
+OVERALL = f"""\
+Tinytune's are bold, `{DEFAULT}` is the default. The mean rank is over all problems, among those
+that ran on all of them. *{DEFAULT} less it* is the mean difference of regret over the same
+problems and seeds, below 0 where {DEFAULT} is better, with a {overall.LEVEL:.0%} interval by a
+bootstrap over problems and runs; bold where the interval says that {DEFAULT} is worse. `gp` and
+`{DEFAULT}` have fewer runs with 200 evaluations ({runs.FEWER}), since each takes a minute.
+`proto-…` are drafts that came with the harness."""
+SPEED_UPS = """\
+How many evaluations random search needs for what it reaches with 200 (in the median), divided by
+how many the search needs: the geometric mean over a family's problems, one worker."""
 OVERVIEW = """\
 Mean regret. Bold: the best of tinytune's, and others that are as good. -: not run.
 *4 w.*: 4 workers."""
@@ -320,6 +354,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("harness", type=Path, help="the harness's folder")
     parser.add_argument("--runs", type=Path, default=RUNS, help="where runs are kept")
+    parser.add_argument("--only", default="", help="our searches to run, not all")
     parser.add_argument("--also", default="", help="peers to run too, by their harness's names")
     parser.add_argument("--report", action="store_true", help="only write results.md")
     asked = parser.parse_args()
@@ -327,7 +362,8 @@ def main() -> None:
     modules = runs.load(asked.harness.resolve())
     stored = runs.read(modules, asked.runs)
     if not asked.report:
-        names = [runs.PREFIX + name for name in modules.searches]
+        names = [runs.PREFIX + name for name in asked.only.split(",") if name]
+        names = names or [runs.PREFIX + name for name in modules.searches]
         names += [name for name in asked.also.split(",") if name]
         runs.perform(modules, asked.runs, names, stored)
         stored = runs.read(modules, asked.runs)

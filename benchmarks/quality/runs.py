@@ -1,7 +1,7 @@
 """Runs searches through a quality harness, and keeps what they found.
 
-One line of JSON for each run, in FOLDER/MODE/SEARCH.jsonl, in the harness's own form. What is
-there already is not run again, so a run that was cut off is continued by the same command.
+One line of JSON for each run, in FOLDER/MODE/SEARCH.bBUDGET.jsonl, in the harness's own form. What
+is there already is not run again, so a run that was cut off is continued by the same command.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from typing import Any
 
 BUDGET = 200  # evaluations of each run; smaller budgets are read off the same run
 SEEDS = {"hpo": 10, "syn": 10, "bbob": 3}  # family -> runs of each problem
+FEWER = {"hpo": 3, "syn": 3, "bbob": 1}
+SLOW = ("tinytune-gp", "tinytune-auto")  # a Gaussian process takes a minute for 200 evaluations
 MODES = {"seq": 1, "par4": 4}  # the harness's name -> workers
 PREFIX = "tinytune-"
 
@@ -31,6 +33,7 @@ class Modules:
 
     run: ModuleType
     analyse: ModuleType
+    paired: ModuleType
     refs: ModuleType
     searches: tuple[str, ...]
 
@@ -41,11 +44,12 @@ def load(harness: Path) -> Modules:
     for library in ("OMP", "OPENBLAS", "MKL"):  # before any of them is loaded
         os.environ[f"{library}_NUM_THREADS"] = "1"
     import analyse
+    import cmp_at
     import refs
     import run
     import tinytune_adapter
 
-    return Modules(run, analyse, refs, tinytune_adapter.search.names())
+    return Modules(run, analyse, cmp_at, refs, tinytune_adapter.search.names())
 
 
 def problems(run: ModuleType, family: str) -> list[str]:
@@ -54,26 +58,47 @@ def problems(run: ModuleType, family: str) -> list[str]:
     return found
 
 
+def plan(name: str) -> list[tuple[int, dict[str, int]]]:
+    """Return the budgets of a search's runs, and the runs of each family's problems.
+
+    What takes long has all its runs with 50 evaluations, and fewer with 200.
+    """
+    return [(50, SEEDS), (BUDGET, FEWER)] if name in SLOW else [(BUDGET, SEEDS)]
+
+
 def perform(modules: Modules, folder: Path, names: Sequence[str], stored: Stored) -> None:
     """Run each search on every problem, seed by seed, where neither we nor the harness has."""
-    run = modules.run
-    for mode, workers in MODES.items():
-        for family, seeds in SEEDS.items():
-            for name in names:
-                if workers > 1 and not run.A.PAR[name]:
+    for name in names:
+        for budget, counts in plan(name):
+            for mode, workers in MODES.items():
+                if workers > 1 and not modules.run.A.PAR[name]:
                     continue
-                path = folder / mode / f"{name}.jsonl"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                done = {(r["p"], r["s"]) for r in lines(path)}
-                done |= stored[mode].get(name, {}).get(BUDGET, {}).keys()
-                with path.open("a", encoding="utf-8") as file:
-                    for seed in range(seeds):
-                        for problem in problems(run, family):
-                            if (problem, seed) not in done:
-                                found = run.run_once(name, problem, seed, BUDGET, workers)
-                                file.write(json.dumps(found, separators=(",", ":")) + "\n")
-                                file.flush()
-                print(mode, family, name, flush=True)
+                known = set(stored[mode].get(name, {}).get(budget, {}))
+                path = folder / mode / f"{name}.b{budget}.jsonl"
+                for family, seeds in counts.items():
+                    wanted = [(p, s) for s in range(seeds) for p in problems(modules.run, family)]
+                    missing = [pair for pair in wanted if pair not in known]
+                    _perform(modules.run, path, name, missing, budget, workers)
+                    print(mode, family, name, budget, flush=True)
+
+
+def _perform(
+    run: ModuleType,
+    path: Path,
+    name: str,
+    wanted: Sequence[tuple[str, int]],
+    budget: int,
+    workers: int,
+) -> None:
+    """Run a search on problems and seeds, where its file does not have them."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    done = {(line["p"], line["s"]) for line in lines(path)}
+    with path.open("a", encoding="utf-8") as file:
+        for problem, seed in wanted:
+            if (problem, seed) not in done:
+                found = run.run_once(name, problem, seed, budget, workers)
+                file.write(json.dumps(found, separators=(",", ":")) + "\n")
+                file.flush()
 
 
 def lines(path: Path) -> Iterator[Run]:
@@ -94,6 +119,7 @@ def read(modules: Modules, folder: Path) -> Stored:
     for mode in MODES:
         found[mode] = modules.analyse.read(mode)
         for path in sorted((folder / mode).glob("*.jsonl")):
-            own = found[mode].setdefault(path.stem, {}).setdefault(BUDGET, {})
+            name, _, budget = path.stem.rpartition(".b")
+            own = found[mode].setdefault(name, {}).setdefault(int(budget), {})
             own.update({(r["p"], r["s"]): r for r in lines(path)})
     return found

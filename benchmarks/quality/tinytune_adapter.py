@@ -18,6 +18,7 @@ from tinytune.space import Params, Space
 SEARCHES = {f"tinytune-{name}": name for name in search.names()}
 """The name in the harness -> the search as the command line names it."""
 SEARCHES["tinytune-latin"] = "latin(points={budget})"
+SEARCHES["tinytune-auto"] = "auto(trials={budget}, workers={workers})"
 SEARCHES["tinytune-cma-es-bipop"] = "cma-es(restarts=bipop)"
 SEARCHES["tinytune-de-rand"] = "de(strategy=rand)"
 
@@ -59,7 +60,7 @@ class Adapter(adapters.Base):
 
     def init(self) -> None:
         """Start the search."""
-        name, options = search.parse(self.text.format(budget=self.budget))
+        name, options = search.parse(self.text.format(budget=self.budget, workers=self.workers))
         space = space_of(self.space)
         if name == "grid":
             options["points"] = grid(space, self.budget + self.workers)
