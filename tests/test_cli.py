@@ -82,12 +82,12 @@ def test_run_again_continues_and_does_nothing_twice(tmp_path):
         done = tinytune("run", TOY, "--trials", trials, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         with Study(tmp_path / "study.db") as opened:
-            assert opened.progress.ended == expected
+            assert opened.progress.ended == opened.progress.budget == expected
     assert "continuing" in done.stderr
 
 
 def test_run_without_trials_makes_a_hundred(tmp_path):
-    assert tinytune("run", TOY, cwd=tmp_path).returncode == 0
+    assert tinytune("run", TOY, "--search", "random", cwd=tmp_path).returncode == 0
     with Study(tmp_path / "study.db") as opened:
         assert opened.progress.ended == opened.progress.budget == 100
 

@@ -179,10 +179,11 @@ class StoreMachine(RuleBasedStateMachine):
         for number in failed:
             self.model.state[number], self.model.deaths[number] = "waiting", 0
 
-    @rule()
-    def extend(self):
-        self.model.budget += 1
-        self.store.set_budget(self.model.budget)
+    @rule(change=st.integers(-3, 2))
+    def set_budget(self, change):
+        wanted = max(self.model.budget + change, 0)
+        self.store.set_budget(wanted)
+        self.model.budget = max(wanted, len(self.model.state))
 
     @rule()
     def reopen(self):

@@ -23,7 +23,9 @@ SELECT_SOURCE = "SELECT hash, path, text FROM source WHERE hash = ?"
 SELECT_VOUCHER = "SELECT 1 FROM voucher WHERE mark = ?"
 INSERT_VOUCHER = "INSERT OR IGNORE INTO voucher (mark) VALUES (?)"
 SET_OBJECTIVE = "UPDATE study SET objective = ?"
-SET_BUDGET = "UPDATE study SET budget = ?"
+SET_BUDGET = """
+UPDATE study SET budget = max(?, (SELECT coalesce(max(number) + 1, 0) FROM trial))
+"""
 SET_SOURCE = "UPDATE study SET source = ?"
 
 # digest, digest_sum and link are functions of ours (tinytune/digest.py) that db adds to SQLite.

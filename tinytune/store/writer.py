@@ -154,7 +154,7 @@ class Store(Reader):
         return {number: (beat, who) for number, beat, who in found}
 
     def set_budget(self, budget: int | None) -> None:
-        """Change how many trials the study is to have."""
+        """Change how many trials the study is to have: at least as many as there are."""
         with self._db.transaction(durable=True):
             self._db.change(sql.SET_BUDGET, (budget,))
             self._db.change(sql.SEAL)
