@@ -20,7 +20,7 @@ def module_name(path):
 ROWS = [
     {"errors"},
     {"schema", "portable", "digest", "process", "expression", "files", "trust"},
-    {"draw"},
+    {"draw", "bounds"},
     {"distributions", "recipes"},
     {"space"},
     {"points", "history", "context", "db"},

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 import numbers
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from tinytune.bounds import LEAST, MOST, interval_problem, is_finite, normal_problem, shown
 from tinytune.portable import scalars
 from tinytune.portable.scalars import marks, rational, steps
 
@@ -20,8 +20,6 @@ Value: TypeAlias = float | int | str | bool | None
 Json: TypeAlias = dict[str, object]
 
 _SMALLEST, _LARGEST = 2.0**-53, 1 - 2.0**-53  # an unbounded normal has no value at 0 and 1
-_LEAST, _MOST = 5e-324, sys.float_info.max  # of the floats above 0
-_FIXED = "a fixed value needs no annotation"
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ class Float:
 
     def problem(self) -> str | None:
         """Return what is wrong with the arguments, or None."""
-        return _interval_problem("Float", self)
+        return interval_problem("Float", self)
 
     @property
     def size(self) -> int | None:
@@ -125,7 +123,7 @@ class Int:
         for bound in (self.low, self.high, 1 if self.step is None else self.step):
             if not isinstance(bound, int) or isinstance(bound, bool):
                 return f"{shown(bound)} is not a whole number: use Float, or write a whole number"
-        return _interval_problem("Int", self)
+        return interval_problem("Int", self)
 
     @property
     def size(self) -> int:
@@ -291,7 +289,7 @@ class Normal:
 
     def problem(self) -> str | None:
         """Return what is wrong with the arguments, or None."""
-        return _normal_problem("Normal", self, low_limit=-math.inf)
+        return normal_problem("Normal", self, low_limit=-math.inf)
 
     @property
     def size(self) -> int | None:
@@ -305,14 +303,14 @@ class Normal:
             return float(low)
         if u >= 1 and self.high is not None:
             return float(high)
-        start, end = self._share
+        start, end = self.share
         p = _cut(start + u * (end - start), _SMALLEST, _LARGEST)
         x = self.mean + self.sd * scalars.normal_quantile(p)
         return _cut(self._from_line(x), low, high)
 
     def to_unit(self, value: Value) -> float:
         """Return the probability, within the bounds, of a smaller value."""
-        start, end = self._share
+        start, end = self.share
         z = (self._to_line(float(_number(value))) - self.mean) / self.sd
         return _cut((scalars.normal_cdf(z) - start) / (end - start), 0.0, 1.0)
 
@@ -332,10 +330,10 @@ class Normal:
     @property
     def limits(self) -> tuple[float, float]:
         """The least and the greatest value; at the end of the floats where none is given."""
-        return -_MOST if self.low is None else self.low, _MOST if self.high is None else self.high
+        return -MOST if self.low is None else self.low, MOST if self.high is None else self.high
 
     @property
-    def _share(self) -> tuple[float, float]:
+    def share(self) -> tuple[float, float]:
         """The probabilities below the two bounds."""
         low, high = ((self._to_line(bound) - self.mean) / self.sd for bound in self.limits)
         return scalars.normal_cdf(low), scalars.normal_cdf(high)
@@ -353,13 +351,13 @@ class LogNormal(Normal):
 
     def problem(self) -> str | None:
         """Return what is wrong with the arguments, or None."""
-        return _normal_problem("LogNormal", self, low_limit=0.0)
+        return normal_problem("LogNormal", self, low_limit=0.0)
 
     @property
     def limits(self) -> tuple[float, float]:
         """The least and the greatest value."""
         low, high = super().limits
-        return max(low, _LEAST), high
+        return max(low, LEAST), high
 
     def _to_line(self, value: float) -> float:
         return scalars.log(value)
@@ -377,14 +375,6 @@ Distribution: TypeAlias = Float | Int | Choice | Normal | LogNormal
 def same(a: object, b: object) -> bool:
     """Return whether two values are the same in a study: 1 and 1.0 are, 1 and True are not."""
     return bool(a == b) and isinstance(a, bool) == isinstance(b, bool)
-
-
-def shown(value: object) -> str:
-    """Return a value as a message shows it: shortened, whatever its own repr does."""
-    try:
-        return f"{value!r:.100}".replace("\n", " ")
-    except Exception:  # noqa: BLE001 - such as 10**5000, or any class with a broken repr
-        return f"<{type(value).__name__}>"
 
 
 def _cell(u: float, size: int) -> int:
@@ -409,13 +399,8 @@ def _number(value: object) -> float:
 def _in_range(value: object, low: float, high: float) -> float:
     number = _number(value)
     if not low <= number <= high:
-        raise ValueError("is not above 0" if low == _LEAST else f"is outside of {low} to {high}")
+        raise ValueError("is not above 0" if low == LEAST else f"is outside of {low} to {high}")
     return number
-
-
-def is_finite(x: object) -> bool:
-    """Return whether this is a plain number that a float can hold."""
-    return isinstance(x, (int, float)) and not isinstance(x, bool) and abs(x) <= _MOST
 
 
 def _is_storable(option: object) -> bool:
@@ -425,73 +410,6 @@ def _is_storable(option: object) -> bool:
     if isinstance(option, int):
         return -(2**63) <= option < 2**63
     return option is None or is_finite(option)
-
-
-def _interval_problem(kind: str, of: Float | Int) -> str | None:
-    return (
-        _range_problem(kind, of.low, of.high)
-        or (_log_problem(kind, of) if of.log else None)
-        or _step_problem(kind, of.low, of.high, of.step)
-    )
-
-
-def _range_problem(kind: str, low: float, high: float) -> str | None:
-    for bound in (low, high):
-        if isinstance(bound, bool) or not isinstance(bound, (int, float)):
-            return f"{shown(bound)} is not a number: write {kind}(low, high)"
-    if not (is_finite(low) and is_finite(high) and is_finite(high - low)):
-        return f"{shown(low)} to {shown(high)} is not a finite range: give finite bounds"
-    if low >= high:
-        remedy = f"write {kind}({high}, {low})" if low > high else _FIXED
-        return f"low {low} is not below high {high}: {remedy}"
-    if kind == "Int" and max(abs(low), abs(high)) > 2**53:
-        return f"{low} to {high} is too large: whole numbers go up to 2**53"
-    return None
-
-
-def _log_problem(kind: str, of: Float | Int) -> str | None:
-    if of.step is not None:
-        return "log and step exclude each other: leave out one"
-    if of.low > 0:
-        return None
-    low = "1" if kind == "Int" else f"{of.high / 1000:g}" if of.high > 0 else "1e-4"
-    return f"log needs low above 0, not {of.low}: write a low such as {low}, or leave out log"
-
-
-def _step_problem(kind: str, low: float, high: float, step: float | None) -> str | None:
-    if step is None:
-        return None
-    if not is_finite(step) or step <= 0:
-        return f"step {shown(step)} must be a number above 0: change it, or leave it out"
-    count, rest = divmod(rational(high) - rational(low), rational(step))
-    if count > 2**54:
-        return f"step {step} is too small from {low} to {high}: leave it out"
-    if not rest:
-        return None
-    ends = [rational(low) + (count + more) * rational(step) for more in (0, 1)]
-    below, above = (end.numerator if end.denominator == 1 else float(end) for end in ends)
-    fits = f"high={above}" if not count else f"high={below} or high={above}"
-    return f"step {step} does not fit from {low} to {high}: write {fits} in {kind}"
-
-
-def _normal_problem(kind: str, normal: Normal, low_limit: float) -> str | None:
-    given = (bound for bound in (normal.low, normal.high) if bound is not None)
-    for number in (normal.mean, normal.sd, *given):
-        if not is_finite(number):
-            return f"{shown(number)} is not a finite number: write {kind}(mean, sd)"
-    if normal.sd <= 0:
-        return f"sd {normal.sd} must be above 0: write {kind}(mean, sd)"
-    if normal.low is not None and normal.low < low_limit:
-        return f"low {normal.low} must not be negative: a {kind} number is above 0"
-    if normal.high is not None and normal.high <= low_limit:
-        return f"high {normal.high} must be above 0: a {kind} number is above 0"
-    low, high = normal.limits
-    if low >= high:
-        return f"low {low} is not below high {high}: {'swap them' if low > high else _FIXED}"
-    start, end = normal._share  # noqa: SLF001 - same module
-    if end - start < 1e-9:
-        return f"almost nothing of the distribution lies from {low} to {high}: move mean, or widen"
-    return None
 
 
 def _compact(entry: Json) -> Json:

@@ -14,8 +14,9 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from tinytune import context
+from tinytune.bounds import is_finite, shown
 from tinytune.context import Trial
-from tinytune.distributions import Choice, Distribution, Float, Int, Normal, is_finite, shown
+from tinytune.distributions import Choice, Distribution, Float, Int, Normal
 from tinytune.errors import ObjectiveError, SpaceError, UsageError
 from tinytune.history import Goal, Outcome
 from tinytune.space import Space

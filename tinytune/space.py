@@ -10,6 +10,7 @@ from functools import cached_property, partial
 from typing import TypeAlias
 
 from tinytune import draw, expression
+from tinytune.bounds import is_finite, shown
 from tinytune.distributions import (
     Between,
     Choice,
@@ -21,9 +22,7 @@ from tinytune.distributions import (
     Normal,
     Value,
     When,
-    is_finite,
     same,
-    shown,
 )  # fmt: skip
 from tinytune.errors import SpaceError
 from tinytune.expression import Expression, ExpressionError

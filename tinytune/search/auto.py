@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tinytune import draw, search
-from tinytune.distributions import Choice, shown
+from tinytune.bounds import shown
+from tinytune.distributions import Choice
 from tinytune.errors import UsageError
 from tinytune.history import Finished, Pending
 from tinytune.points import Points, Values

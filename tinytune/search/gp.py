@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinytune import draw
-from tinytune.distributions import shown
+from tinytune.bounds import shown
 from tinytune.errors import UsageError
 from tinytune.history import Finished, Pending
 from tinytune.portable import arrays, linear, scalars

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from tinytune import draw
-from tinytune.distributions import Distribution, Float, Int, Value, shown
+from tinytune.bounds import shown
+from tinytune.distributions import Distribution, Float, Int, Value
 from tinytune.errors import UsageError
 from tinytune.points import Points, Values
 from tinytune.search.walk import Walk

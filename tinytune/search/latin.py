@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinytune import draw
-from tinytune.distributions import shown
+from tinytune.bounds import shown
 from tinytune.errors import UsageError
 from tinytune.search import is_count
 from tinytune.search.cube import Vector

@@ -14,7 +14,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from tinytune.distributions import is_finite, shown
+from tinytune.bounds import is_finite, shown
 from tinytune.errors import UsageError
 from tinytune.search.cube import Vector
 from tinytune.search.mixed import Axes, Found, lifted, runs

@@ -15,7 +15,7 @@ from typing import ClassVar
 import numpy as np
 
 from tinytune import draw
-from tinytune.distributions import is_finite, shown
+from tinytune.bounds import is_finite, shown
 from tinytune.errors import UsageError
 from tinytune.history import Finished, Pending
 from tinytune.portable import scalars

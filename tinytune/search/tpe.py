@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinytune import draw
-from tinytune.distributions import is_finite, shown
+from tinytune.bounds import is_finite, shown
 from tinytune.errors import UsageError
 from tinytune.history import Finished, Pending
 from tinytune.search import is_count

@@ -15,7 +15,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from tinytune.distributions import is_finite, shown
+from tinytune.bounds import is_finite, shown
 from tinytune.errors import UsageError
 from tinytune.portable.linear import dot, matvec
 from tinytune.search.cube import Vector
