@@ -311,11 +311,3 @@ def test_a_narrow_constraint_is_met_by_what_the_model_wants():
     space = Space.of({"x": Float(0, 1), "y": Float(0, 1)}, None, "x + y <= 0.1")
     run = testing.simulate(Gp(startup=3), space, lambda p: -p["x"] - 0.5 * p["y"], 14)
     assert min(trial.result.value for trial in run) < -0.095
-
-
-def test_a_belief_is_added_to_what_the_model_expects():
-    space = numbers(1)
-    plain, believing = told(space, 8), told(space, 8)
-    believing.belief = lambda points: -1e4 * (points[:, 0] - 0.1) ** 2
-    assert abs(believing.suggest(8, ())["x0"] - 0.1) < 0.02
-    assert abs(plain.suggest(8, ())["x0"] - 0.1) > 0.05

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from tinytune.bounds import LEAST, MOST, interval_problem, is_finite, normal_problem, shown
@@ -38,7 +38,8 @@ class Float:
     """A real number from low to high, both included; `log` spaces it by ratios, `step` by steps.
 
     `when` names conditions on other parameters: `{"optimizer": "sgd"}`, a list of values, or a
-    `Between(low, high)`.
+    `Between(low, high)`. `prior`, a `Normal` or `LogNormal`, is a belief about where the best value
+    lies: searches that can use one look there first, and trust it less with each result.
     """
 
     low: float
@@ -46,10 +47,11 @@ class Float:
     log: bool = False
     step: float | None = None
     when: When | None = field(default=None, hash=False)
+    prior: Normal | None = None
 
     def problem(self) -> str | None:
         """Return what is wrong with the arguments, or None."""
-        return interval_problem("Float", self)
+        return interval_problem("Float", self) or _prior_problem(self)
 
     @property
     def size(self) -> int | None:
@@ -105,25 +107,27 @@ class Float:
     def to_json(self) -> Json:
         """Return the arguments as JSON."""
         return _compact({"type": "float", "low": float(self.low), "high": float(self.high),
-                         "log": self.log, "step": self.step})  # fmt: skip
+                         "log": self.log, "step": self.step,
+                         "prior": _json(self.prior)})  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Int:
-    """A whole number from low to high, both included; `log` and `step` as for Float."""
+    """A whole number from low to high, both included; `log`, `step` and `prior` as for Float."""
 
     low: int
     high: int
     log: bool = False
     step: int | None = None
     when: When | None = field(default=None, hash=False)
+    prior: Normal | None = None
 
     def problem(self) -> str | None:
         """Return what is wrong with the arguments, or None."""
         for bound in (self.low, self.high, 1 if self.step is None else self.step):
             if not isinstance(bound, int) or isinstance(bound, bool):
                 return f"{shown(bound)} is not a whole number: use Float, or write a whole number"
-        return interval_problem("Int", self)
+        return interval_problem("Int", self) or _prior_problem(self)
 
     @property
     def size(self) -> int:
@@ -173,7 +177,8 @@ class Int:
     def to_json(self) -> Json:
         """Return the arguments as JSON."""
         return _compact({"type": "int", "low": self.low, "high": self.high,
-                         "log": self.log, "step": self.step})  # fmt: skip
+                         "log": self.log, "step": self.step,
+                         "prior": _json(self.prior)})  # fmt: skip
 
 
 @dataclass(frozen=True, init=False)
@@ -410,6 +415,31 @@ def _is_storable(option: object) -> bool:
     if isinstance(option, int):
         return -(2**63) <= option < 2**63
     return option is None or is_finite(option)
+
+
+def _prior_problem(of: Float | Int) -> str | None:
+    """Return what is wrong with a belief about where in its range the best value lies, or None."""
+    if of.prior is None:
+        return None
+    kind = type(of).__name__
+    if not isinstance(of.prior, Normal):
+        return f"prior {shown(of.prior)} is no belief: write {kind}(…, prior=Normal(mean, sd))"
+    if of.prior.when is not None:
+        return f"its prior has a condition of its own: write when= in {kind}(…) instead"
+    problem = of.prior.problem() or believed(of).problem()
+    return None if problem is None else f"its prior: {problem}"
+
+
+def believed(of: Float | Int) -> Normal:
+    """Return a range's prior, cut to the range."""
+    prior = of.prior or Normal(0.0, 1.0)
+    floor = -math.inf if type(prior) is Normal else 0.0
+    low, high = (None if bound <= floor else float(bound) for bound in (of.low, of.high))
+    return replace(prior, low=low, high=high)
+
+
+def _json(prior: Normal | None) -> Json | None:
+    return None if prior is None else prior.to_json()
 
 
 def _compact(entry: Json) -> Json:

@@ -297,6 +297,8 @@ _TYPES: dict[str, type[Float | Int | Normal | LogNormal]] = {
 def _distribution_from_json(entry: Mapping[str, object], when: When | None) -> Distribution:
     """Return the distribution that `to_json` wrote; KeyError or TypeError where it did not."""
     arguments = {name: value for name, value in entry.items() if name != "type"}
+    if isinstance(arguments.get("prior"), dict):
+        arguments["prior"] = _distribution_from_json(arguments["prior"], None)  # type: ignore[arg-type]
     if entry["type"] == "choice":
         options: Iterable[Value] = arguments.pop("options")  # type: ignore[assignment]
         return Choice(*options, when=when, **arguments)  # type: ignore[arg-type]

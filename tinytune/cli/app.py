@@ -101,6 +101,13 @@ def run(
     smooth: Annotated[
         bool, typer.Option("--smooth", help="auto: the objective is smooth and without noise.")
     ] = False,
+    trust_defaults: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LEVEL",
+            help="auto, gp, tpe: believe that the best lies near the defaults: low, medium, high.",
+        ),
+    ] = None,
     check_determinism: Annotated[
         bool,
         typer.Option("--check-determinism", help="Run the first trial twice before, and compare."),
@@ -131,6 +138,8 @@ def run(
         "smooth": smooth,
     }
     changes |= {name: True for name, is_said in flags.items() if is_said}
+    if trust_defaults is not None:
+        changes["trust_defaults"] = trust_defaults
     points = values.grid(grid or ())
     if search is None and (grid_order is not None or without_replacement):
         search = "grid" if grid_order is not None else "random"

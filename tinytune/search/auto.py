@@ -13,6 +13,7 @@ from tinytune.distributions import Choice
 from tinytune.errors import UsageError
 from tinytune.history import Finished, Pending
 from tinytune.points import Points, Values
+from tinytune.search import belief
 from tinytune.search.oracle import key
 from tinytune.space import Params, Space
 
@@ -22,6 +23,7 @@ _MODELLED = 250  # results, up to which a Gaussian process pays
 _MANY_PARAMETERS = 20
 _MANY_OPTIONS = 6
 _CONDITIONAL = 0.3  # of the parameters
+_BELIEVERS = ("gp", "tpe")  # that can make use of a belief
 _TRIES = 64  # random configurations, to find an untried one
 _WALK = 20_000  # and then so many in a shuffled order
 
@@ -42,7 +44,7 @@ class Auto:
     `trials` and `workers` are what is planned; a new study takes them from the command, and
     without a number of trials 100 are taken to be planned. `smooth` says that the objective is
     smooth and without noise. `allow_repeats` lets a finite space's configurations be tried again,
-    for noisy objectives, while others are untried.
+    for noisy objectives, while others are untried. `trust_defaults` is that of `gp` and `tpe`.
 
     Suits any space. The first rule that holds decides, for each trial anew: (1) `grid` where there
     are no more configurations than trials, at most 10,000; (2) `sobol` where a third of the
@@ -57,6 +59,7 @@ class Auto:
     workers: int | None = None
     smooth: bool = False
     allow_repeats: bool = False
+    trust_defaults: str | None = None
 
     name: ClassVar[str] = "auto"
     version: ClassVar[int] = 1
@@ -72,6 +75,7 @@ class Auto:
         for option in ("smooth", "allow_repeats"):
             if not isinstance(getattr(self, option), bool):
                 raise UsageError(f"auto: {option} must be true or false")
+        belief.checked(self.trust_defaults, "auto")
 
     def start(self, space: Space, seed: int, first: Params | None) -> Automatic:
         """Return the search at work; `first` is trial 0."""
@@ -85,6 +89,7 @@ class Automatic:
     is_quick = False
 
     def __init__(self, options: Auto, space: Space, seed: int, first: Params | None) -> None:
+        belief.beliefs(space, options.trust_defaults)  # says what is wrong before anything is made
         self._options, self._space, self._seed, self._first = options, space, seed, first
         self._trials = _TRIALS if options.trials is None else options.trials
         self._told: list[Finished] = []
@@ -150,7 +155,9 @@ class Automatic:
         return working
 
     def _begun(self, name: str) -> search.Search:
-        return search.make(name, {}).start(self._space, self._seed, self._first)
+        trust = self._options.trust_defaults
+        options = {"trust_defaults": trust} if name in _BELIEVERS else {}
+        return search.make(name, options).start(self._space, self._seed, self._first)
 
     def _whole(self) -> search.Search | None:
         """Return the grid of all configurations, None where they are too many."""

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from tinytune import draw
 from tinytune.distributions import Choice, Normal
+from tinytune.search.belief import beliefs
 from tinytune.space import MISSING, Params, Space
 
 Vector = NDArray[np.float64]
@@ -45,8 +46,11 @@ class Cube:
         """The space of the parameters that decide whether the constraints hold."""
         self._allows = lru_cache(maxsize=100_000)(self._allows_at)
         defaults = {p.name: p.default for p in space.parameters if p.default is not MISSING}
-        self.start = self.vector(defaults)  # (d,)
-        """Each parameter's default, the middle where it has none."""
+        self.beliefs = beliefs(space)
+        """What is believed of each coordinate, None for nothing."""
+        middles = [0.5 if belief is None else belief.drawn(0.5) for belief in self.beliefs]
+        self.start = self.vector(defaults, np.array(middles))  # (d,)
+        """Each parameter's default, or the middle of its prior, or of its range."""
 
     def vector(self, params: Mapping[str, object], rest: Vector | None = None) -> Vector:
         """Return a configuration's coordinates; those of absent parameters from `rest` or 1/2."""

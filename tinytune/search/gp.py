@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -16,7 +16,8 @@ from tinytune.bounds import shown
 from tinytune.errors import UsageError
 from tinytune.history import Finished, Pending
 from tinytune.portable import arrays, linear, scalars
-from tinytune.search import is_count
+from tinytune.search import belief, is_count
+from tinytune.search.belief import Opinion
 from tinytune.search.cube import Cube, Vector
 from tinytune.search.gp_acquisition import Effort, Hunt, log_improvement
 from tinytune.search.gp_field import Field
@@ -35,9 +36,6 @@ _LOCAL = 10  # results there, and as many more for each parameter:
 _LOCAL_EACH = 4
 _ASKED = 100  # candidates that may be refused
 
-Belief = Callable[[Vector], Vector]
-"""From points (m, d) of the cube to the logarithm of how likely the best lies there, (m,)."""
-
 
 @dataclass(frozen=True)
 class Gp:
@@ -47,7 +45,8 @@ class Gp:
     more than there are parameters, from 5 to 10. `noise` "auto" estimates how noisy values are,
     false takes them as exact. `most` results make up the model: of more than that, the best half
     and the latest. `candidates` points anywhere are looked at for each suggestion, and about
-    three times as many near good ones.
+    three times as many near good ones. `trust_defaults` low, medium or high takes the defaults
+    as a belief about where the best values lie, as a parameter's `prior` is one.
 
     Suits up to some 250 trials of up to 20 parameters that take a second or longer, and up to
     some ten workers. Weak where most parameters hang on conditions, and past `most` trials; a
@@ -69,6 +68,7 @@ class Gp:
     noise: bool | str = "auto"
     most: int = 250
     candidates: int = 1_000
+    trust_defaults: str | None = None
 
     name: ClassVar[str] = "gp"
     version: ClassVar[int] = 1
@@ -89,6 +89,7 @@ class Gp:
                     f"gp: {option} {shown(getattr(self, option))} must be a whole number "
                     f"from {least} to {most:,}"
                 )
+        belief.checked(self.trust_defaults, "gp")
 
     def start(self, space: Space, seed: int, first: Params | None) -> Bayesian:
         """Return the search at work; `first` is trial 0, else the middle of the space is."""
@@ -124,10 +125,7 @@ class Bayesian:
         self._all: list[Params] | None = None  # of a small space, its configurations
         cells = [size for size in self._cube.cells if size is not None]
         self._is_small = len(cells) == count and math.prod(cells) <= _SMALL
-        self.belief: Belief | None = None
-        """What the user believes, fixed before anything is suggested."""
-        self.belief_weight = 10.0
-        """With n results the belief counts by this / n: beta of Hvarfner et al. (2022)."""
+        self._beliefs = belief.beliefs(space, options.trust_defaults)
 
     def tell(self, result: Finished) -> None:
         """Take in one result."""
@@ -155,7 +153,7 @@ class Bayesian:
         if self._results < self._startup:
             candidate = self._start.suggest(number, ())
             if candidate is not None:
-                yield candidate
+                yield belief.first_guess(self._beliefs, self._cube, number, candidate)
         elif not self._is_small:
             yield from self._modelled(number, pending)
         if self._is_small:
@@ -217,11 +215,8 @@ class Bayesian:
         more_points = np.array(more).reshape(-1, self._cube.size)
         prior = prior_of(self._cube.size, self._options.noise)
         fit_for = warped if view == "warped" else standardised
-        belief = None
-        if self.belief is not None:
-            density, weight = self.belief, self.belief_weight / self._results
-            belief = lambda points: weight * density(points)  # noqa: E731
-        return Model(self._field, points, fit_for(values[kept]), more_points, prior, belief)
+        opinion = belief.Opinion.of(self._beliefs, self._results)
+        return Model(self._field, points, fit_for(values[kept]), more_points, prior, opinion)
 
 
 class Model:
@@ -234,10 +229,10 @@ class Model:
         values: Vector,
         pending: Vector,
         prior: Prior,
-        belief: Belief | None = None,
+        opinion: Opinion | None = None,
     ) -> None:
         """Take in results (n, d), their warped values (n,) and pending points (q, d)."""
-        self._field, self._belief = field, belief
+        self._field, self._opinion = field, opinion
         count = len(points)
         self._points = field.snapped(np.concatenate([points, pending]))
         self._active = field.active(self._points)
@@ -271,8 +266,8 @@ class Model:
             )
             mean, variance = self._posterior.at(squares)
             result[start : start + step] = log_improvement(mean, variance, self._best)
-        if self._belief is not None:
-            result += self._belief(points)
+        if self._opinion is not None:
+            result += self._opinion.of_points(points, self._field.active(points))
         return result
 
     def good(self, count: int) -> Vector:

@@ -14,7 +14,7 @@ from tinytune import draw
 from tinytune.bounds import is_finite, shown
 from tinytune.errors import UsageError
 from tinytune.history import Finished, Pending
-from tinytune.search import is_count
+from tinytune.search import belief, is_count
 from tinytune.search.cube import Cube, Vector
 from tinytune.search.oracle import key
 from tinytune.search.sobol import Sobol
@@ -36,7 +36,9 @@ class Tpe:
 
     `startup` results come from a scrambled Sobol sequence before the model is used. The best
     `gamma` of the results, at most 25, are the good ones. Of `candidates` drawn from their density
-    the one is suggested where the ratio to the others' density is highest.
+    the one is suggested where the ratio to the others' density is highest. `trust_defaults` low,
+    medium or high takes the defaults as a belief, as a parameter's `prior` is one: it is the first
+    kernel of the good ones' density, and weighs as much as the mean of the others.
 
     Suits any space, also with categories and conditions, noise, and any number of workers. Weak
     where parameters depend strongly on each other, or where many digits are wanted.
@@ -52,6 +54,7 @@ class Tpe:
     startup: int = 10
     gamma: float = 0.15
     candidates: int = 24
+    trust_defaults: str | None = None
 
     name: ClassVar[str] = "tpe"
     version: ClassVar[int] = 1
@@ -67,6 +70,7 @@ class Tpe:
                 )
         if not is_finite(self.gamma) or not 0 < self.gamma < 1:
             raise UsageError(f"tpe: gamma {shown(self.gamma)} must be above 0 and below 1")
+        belief.checked(self.trust_defaults, "tpe")
 
     def start(self, space: Space, seed: int, first: Params | None) -> Estimator:
         """Return the search at work; `first` is trial 0."""
@@ -84,6 +88,7 @@ class Estimator:
         self._cube = Cube(space)
         self._axes = [Axis(parameter.distribution) for parameter in space.parameters]
         self._groups = _groups(space)
+        self._beliefs = belief.beliefs(space, options.trust_defaults)
         self._start = Sobol().start(space, seed, first)
         self._seen: set[str] = set()  # the configurations told
         self._row: dict[int, int] = {}  # number -> row
@@ -116,6 +121,8 @@ class Estimator:
         for attempt in range(_TRIES + _RANDOM_TRIES):
             if is_start and not attempt:
                 candidate = self._start.suggest(number, ())
+                if candidate is not None:
+                    candidate = belief.first_guess(self._beliefs, self._cube, number, candidate)
             elif is_start or attempt >= _TRIES:
                 candidate = self._cube.params(
                     self._cube.random(self._seed, number, "tpe random", attempt)
@@ -174,7 +181,8 @@ class Estimator:
             rest = rest[np.arange(_MOST_BAD) * len(rest) // _MOST_BAD]
         rest = np.concatenate([rest, also])
         limit = float(values[count]) if count < len(rows) else math.inf
-        good = Mixture.of(axes, points[:count], improvements(values[:count], limit))
+        believed = [self._beliefs[index] for index in group.tolist()]
+        good = Mixture.of(axes, points[:count], improvements(values[:count], limit), believed)
         return good, Mixture.of(axes, rest, np.ones(len(rest)))
 
     def _has(self, params: Params) -> list[bool]:

@@ -2,7 +2,8 @@
 
 A kernel is a product over the coordinates: a normal density cut to [0, 1]; its mass in a cell,
 where values are discrete; a share of one option and of all, where they are categories. The first
-kernel is the prior, even in the cube: there a parameter's own distribution has density 1.
+kernel is the prior: what is believed of each coordinate, or even in the cube, where a parameter's
+own distribution has density 1.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from tinytune.distributions import Choice, Distribution, Int
 from tinytune.portable import arrays, linear, scalars
+from tinytune.search.belief import Belief, log_mass
 
 Floats = NDArray[np.float64]
 
@@ -77,9 +79,16 @@ class Mixture:
     centres: Floats  # (n, g), snapped
     widths: Floats  # (n, g)
     weights: Floats  # (n + 1,), the prior's first; their sum is 1
+    beliefs: Sequence[Belief | None] = ()  # g of them, or none
 
     @classmethod
-    def of(cls, axes: Sequence[Axis], points: Floats, weights: Floats) -> Mixture:
+    def of(
+        cls,
+        axes: Sequence[Axis],
+        points: Floats,
+        weights: Floats,
+        beliefs: Sequence[Belief | None] = (),
+    ) -> Mixture:
         """Return the mixture at `points` (n, g); `weights` (n,) are relative.
 
         The prior weighs as much as the mean of the others (Watanabe 2023, 2304.11127).
@@ -93,7 +102,7 @@ class Mixture:
                 widths[:, j] = _widths(axis, centres[:, j])
         prior = linear.total(weights) / count if count else 1.0
         every = np.concatenate([np.array([prior]), weights])
-        return cls(axes, centres, widths, every / linear.total(every))
+        return cls(axes, centres, widths, every / linear.total(every), beliefs)
 
     def sample(self, uniforms: Floats) -> Floats:
         """Return points (m, g) drawn by inversion from `uniforms` (m, 1 + 2 g)."""
@@ -110,8 +119,9 @@ class Mixture:
         self, j: int, axis: Axis, chosen: NDArray[np.intp], chance: Floats, other: Floats
     ) -> Floats:
         """Return coordinates (m,) from the kernels `chosen` (m,), of which 0 is the prior."""
+        prior = self._believed(j, chance, chosen == 0)
         if not len(self.centres):
-            return chance
+            return prior
         at = np.maximum(chosen - 1, 0)
         centre, width = self.centres[at, j], self.widths[at, j]
         if axis.is_category:
@@ -122,14 +132,25 @@ class Mixture:
             high = arrays.normal_cdf((1.0 - centre) / width)
             p = np.clip(low + chance * (high - low), 2.0**-53, 1.0 - 2.0**-53)
             drawn = np.clip(centre + width * arrays.normal_quantile(p), 0.0, 1.0)
-        units: Floats = np.where(chosen == 0, chance, drawn)
+        units: Floats = np.where(chosen == 0, prior, drawn)
         return units
+
+    def _believed(self, j: int, chance: Floats, is_prior: NDArray[np.bool_]) -> Floats:
+        """Return the coordinates (m,) that are drawn from the prior; the others are as they are."""
+        belief = self.beliefs[j] if self.beliefs else None
+        if belief is None:
+            return chance
+        pairs = zip(chance.tolist(), is_prior.tolist(), strict=True)
+        return np.array([belief.drawn(unit) if is_it else unit for unit, is_it in pairs])
 
     def log_density(self, points: Floats) -> Floats:
         """Return the logarithm of the density at snapped `points` (m, g); shape (m,)."""
         logs = np.zeros((len(points), len(self.weights)))
         for j, axis in enumerate(self.axes):
             logs[:, 1:] += self._kernels(j, axis, points[:, j])
+            belief = self.beliefs[j] if self.beliefs else None
+            if belief is not None:
+                logs[:, 0] += belief.log_density(points[:, j]) - log_mass(belief)
         highest = np.max(logs, axis=1)
         sums = linear.total(self.weights * arrays.exp(logs - highest[:, None]), axis=1)
         density: Floats = highest + arrays.log(sums)
