@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 from tinytune import draw, search
@@ -36,7 +37,7 @@ def bowl(x: list[float]) -> float:
 def rosenbrock(x: list[float]) -> float:
     """Return Rosenbrock's function (1960), moved so that it is 0 at 0."""
     y = [4.0 * t + 1.0 for t in x]
-    return sum(100 * (b - a * a) ** 2 + (1 - a) ** 2 for a, b in zip(y, y[1:], strict=False))
+    return sum(100 * (b - a * a) ** 2 + (1 - a) ** 2 for a, b in pairwise(y))
 
 
 def ackley(x: list[float]) -> float:
