@@ -57,6 +57,19 @@ CREATE TABLE environment (
     first REAL NOT NULL                        -- when it was first used, Unix seconds
 ) STRICT;
 
+-- Trials of other studies that this one's search was told of before its own
+-- (`--learn-from`), in this study's parameters. They are no trials of this study.
+CREATE TABLE lesson (
+    number INTEGER PRIMARY KEY CHECK (number < 0),   -- -1 is the latest
+    study  TEXT    NOT NULL,                   -- name of the other file
+    chain  TEXT    NOT NULL,                   -- last link of its chain, when it was read
+    trial  INTEGER NOT NULL,                   -- number there
+    state  TEXT    NOT NULL CHECK (state IN ('complete', 'stopped', 'failed')),
+    params TEXT    NOT NULL,                   -- as of a trial
+    value  REAL,                               -- NULL where it has none
+    CHECK (state <> 'complete' OR value IS NOT NULL)
+) STRICT;
+
 -- Marks of the users who have named the objective's file or module themselves.
 -- Without one's own mark, `tinytune resume` asks for the objective to be named:
 -- a study from a stranger must not say what is run.

@@ -28,6 +28,7 @@ ROWS = [
     {"search"},
     {"store"},
     {"lease", "limits"},
+    {"learn"},
     {"study", "loading"},
     {"environment"},
     {"testing"},

@@ -17,7 +17,7 @@ from tests.studies import record
 from tinytune import __version__, check, process
 from tinytune.digest import START, Sum, digest
 from tinytune.errors import StudyFileError
-from tinytune.history import Environment, Outcome, SearchSpec, Source
+from tinytune.history import Environment, Finished, Lesson, Outcome, SearchSpec, Source
 from tinytune.search import make, names, spec
 from tinytune.store.reader import Reader
 from tinytune.store.writer import create
@@ -53,7 +53,11 @@ ENVIRONMENT = Environment(
 @pytest.fixture
 def rich(tmp_path):
     path = tmp_path / "study.db"
-    assert create(path, record(budget=5), SOURCE, __version__)
+    lessons = (
+        Lesson("old.db", "ab", 3, Finished(-2, "complete", {"x": 0.5, "kind": "a"}, 0.25)),
+        Lesson("old.db", "ab", 7, Finished(-1, "failed", {"x": 0.5, "kind": "b", "n": 2}, None)),
+    )
+    assert create(path, replace(record(budget=5), lessons=lessons), SOURCE, __version__)
     with Study(path) as study:
         store = study._writer
         store.set_objective(study.record.objective, "mark")
@@ -117,6 +121,7 @@ TABLES = [
     "clock",
     "source",
     "environment",
+    "lesson",
     "voucher",
     "worker",
     "trial",

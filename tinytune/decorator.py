@@ -37,6 +37,7 @@ class TunableObjective(Objective):
         max_failures: int = 10,
         trial_timeout: float | str | None = None,
         max_memory: float | str | None = None,
+        learn_from: Sequence[str | Path] = (),
         quiet: bool = False,
     ) -> Study:
         """Search for good parameters, in a new study or where the file's study stopped.
@@ -46,7 +47,8 @@ class TunableObjective(Objective):
         or as "2h": no trial starts later; `workers` processes (with one, trials run in this
         process); `settings` for the parameters that are not tuned; `grid` as in `tinytune.Grid`;
         `defaults=False` not to begin with the defaults; `max_failures` in a row before it stops;
-        `trial_timeout` and `max_memory` ("10m", "2G") end a trial, whose process they then need.
+        `trial_timeout` and `max_memory` ("10m", "2G") end a trial, whose process they then need;
+        `learn_from` other studies' files, of whose trials a new study's search is told first.
 
         Returns the study, open for reading. StudyMismatchError if the file holds another study;
         ObjectiveError after too many failures.
@@ -59,7 +61,10 @@ class TunableObjective(Objective):
         )
         seconds = None if timeout is None else seconds_of(timeout)
         how = Work(workers, seconds, max_failures, limits)
-        wishes = Wishes(options_of(search, grid), seed, trials, defaults, workers, settings or {})
+        others = tuple(map(Path, learn_from))
+        wishes = Wishes(
+            options_of(search, grid), seed, trials, defaults, workers, settings or {}, others
+        )
         target = None
         if workers > 1 or limits.any:
             source = loading.source_path(self)

@@ -19,8 +19,8 @@ SEED_LIMIT = 1 << 63  # seeds fit a signed SQLite integer
 
 
 def key(seed: int, number: int, purpose: str, name: str = "", draw: int = 0) -> int:
-    """Return 128 random bits for one purpose; `number` is the trial's."""
-    text = struct.pack("<QQQ", seed, number, draw) + f"{purpose}\0{name}".encode()
+    """Return 128 random bits for one purpose; `number` is the trial's, below 0 for a lesson."""
+    text = struct.pack("<QqQ", seed, number, draw) + f"{purpose}\0{name}".encode()
     return int.from_bytes(blake2b(text, digest_size=16, person=b"tinytune.v1").digest(), "little")
 
 

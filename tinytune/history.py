@@ -76,6 +76,32 @@ class Environment:
 
 
 @dataclass(frozen=True)
+class Finished:
+    """A trial that ended, as a learning search is told of it; value is None where it failed."""
+
+    number: int  # below 0: a lesson
+    state: State
+    params: Params
+    value: float | None
+    told: int = 0  # tick
+
+    @property
+    def is_lesson(self) -> bool:
+        """Whether it is another study's trial: evidence, and yet to be tried in this one."""
+        return self.number < 0
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A trial of another study, of which this one's search is told before its own."""
+
+    study: str  # name of that file
+    chain: str  # of that study, when it was read
+    trial: int  # number there
+    result: Finished
+
+
+@dataclass(frozen=True)
 class StudyRecord:
     """What a study is: everything that its trials have in common."""
 
@@ -90,6 +116,7 @@ class StudyRecord:
     source_hash: str | None = None
     created: float = 0.0  # Unix seconds
     copied: dict[str, str] | None = None  # name and chain of the study that this one repeats
+    lessons: tuple[Lesson, ...] = ()  # of other studies, the earliest first
 
 
 @dataclass(frozen=True)
@@ -124,17 +151,6 @@ class Claim:
     seed: int  # for the objective's own randomness
     params: Params | None
     waited: bool  # it was in the file before: its params are whatever the file says
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A trial that ended, as a learning search is told of it; value is None where it failed."""
-
-    number: int
-    state: State
-    params: Params
-    value: float | None
-    told: int = 0  # tick
 
 
 @dataclass(frozen=True)

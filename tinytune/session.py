@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from tinytune import draw, environment, files, loading, search, study, trust
+from tinytune import draw, environment, files, learn, loading, search, study, trust
 from tinytune.context import Trial
 from tinytune.errors import ObjectiveError, StudyMismatchError, UsageError
 from tinytune.history import Environment, Outcome, SearchSpec, Source, StudyRecord
@@ -47,6 +47,7 @@ class Wishes:
     use_defaults: bool | None = None
     workers: int = 1
     settings: Mapping[str, object] = field(default_factory=dict)
+    learn_from: Sequence[Path] = ()  # studies whose trials a new one's search is told of
 
 
 @dataclass(frozen=True)
@@ -70,11 +71,18 @@ class Work:
 
 
 def start(
-    path: Path, objective: Objective, target: str | None, wishes: Wishes, *, has_timeout: bool
+    path: Path,
+    objective: Objective,
+    target: str | None,
+    wishes: Wishes,
+    *,
+    has_timeout: bool,
+    note: Callable[[str], None] = lambda _: None,
 ) -> bool:
     """Create the study that is asked for, or find it in the file; return whether it is new.
 
-    StudyMismatchError, with the file unchanged, if the file holds another study.
+    `note` is told what was learned from other studies. StudyMismatchError, with the file
+    unchanged, if the file holds another study.
     """
     if wishes.seed is not None and not 0 <= wishes.seed < draw.SEED_LIMIT:
         raise UsageError(f"the seed must be from 0 to 2^63 - 1, not {wishes.seed}")
@@ -90,6 +98,12 @@ def start(
         with Reader(path) as reader:
             manual = reader.manual()
     wanted = study.with_budget(wanted, manual)
+    if found is None:
+        wanted, notes = learn.learned(wanted, wishes.learn_from)
+        for text in notes:
+            note(text)
+    elif wishes.learn_from:
+        learn.check_same(path, found, wishes.learn_from)
     is_new = study.start(path, wanted, loading.source(objective))
     vouch(path, objective, target)
     return is_new
@@ -288,6 +302,7 @@ def _wanted(
         use_defaults=use_defaults,
         budget=budget,
         objective=loading.reference(objective, path, target),
+        lessons=() if found is None else found.lessons,
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tinytune import __version__, files, lease, process
+from tinytune import __version__, files, learn, lease, process
 from tinytune.context import Trial
 from tinytune.errors import StudyFileError, StudyMismatchError, UsageError
 from tinytune.history import (
@@ -303,6 +303,7 @@ def differences(found: StudyRecord, wanted: StudyRecord) -> list[str]:
         ("seed", found.seed, wanted.seed),
         ("objective", _goal_text(found), _goal_text(wanted)),
         ("start from the defaults", found.use_defaults, wanted.use_defaults),
+        ("what it learned from", _lessons(found), _lessons(wanted)),
     ]
     pairs += _named("parameter", _parameters(found.space), _parameters(wanted.space))
     pairs += _named("setting", found.settings, wanted.settings)
@@ -329,6 +330,10 @@ def _parameters(space: Space) -> dict[str, object]:
 
 def _texts(space: Space) -> list[str]:
     return [constraint.text for constraint in space.constraints]
+
+
+def _lessons(record: StudyRecord) -> str:
+    return learn.text(record.lessons) or "nothing"
 
 
 def _goal_text(record: StudyRecord) -> str:

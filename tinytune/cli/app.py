@@ -101,6 +101,10 @@ def run(
     smooth: Annotated[
         bool, typer.Option("--smooth", help="auto: the objective is smooth and without noise.")
     ] = False,
+    learn_from: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="OLD.db", help="Tell the search of another study's trials first."),
+    ] = None,
     trust_defaults: Annotated[
         str | None,
         typer.Option(
@@ -127,6 +131,7 @@ def run(
     from tinytune import loading, session
     from tinytune.cli import values, work
     from tinytune.decorator import options_of
+    from tinytune.output.formats import clean
 
     objective = loading.load(target)  # first, since its file may register a search of its own
     changes: dict[str, object] = {}
@@ -150,11 +155,17 @@ def run(
         False if no_defaults else None,
         workers,
         values.settings(set_ or ()),
+        learn_from or (),
     )
     limits = (workers, timeout, max_failures, trial_timeout, max_memory)
     how = work.how(*limits, debug=debug, no_git=no_git)
     is_new = session.start(
-        study, objective, target, wishes, has_timeout=how.timeout_seconds is not None
+        study,
+        objective,
+        target,
+        wishes,
+        has_timeout=how.timeout_seconds is not None,
+        note=lambda text: None if quiet else typer.echo(f"{study}: {clean(text)}", err=True),
     )
     if check_determinism:
         work.check_determinism(study, objective, quiet=quiet)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from tinytune import environment, process
+from tinytune import environment, learn, process
 from tinytune.history import STATES, AttemptRecord, Goal, RunningTrial, StudyRecord, TrialRecord
 from tinytune.output.formats import clean, facts, finite, iso_time, number_text, table, trial_json
 from tinytune.output.progress import best_so_far, duration, sparkline
@@ -104,6 +104,9 @@ def status_json(reader: Reader, study: StudyRecord) -> dict[str, Any]:
         "goals": [{"name": goal.name, "direction": goal.direction} for goal in study.goals],
         "search": {"name": study.search.name, "version": study.search.version,
                    "options": study.search.options, "at_work": at_work(reader, study)},
+        "learned_from": [
+            {"study": name, "trials": count} for name, count in learn.counts(study.lessons).items()
+        ],
         "seed": study.seed,
         "settings": study.settings,
         "budget": progress.budget,
@@ -137,6 +140,7 @@ def status_text(reader: Reader, study: StudyRecord) -> str:
         ("objective", f"{study.objective.function}: {goal.direction} {goal.name}"),
         ("search", f"{study.search.name}{f'({options})' if options else ''}, seed {study.seed}"),
         ("at work", at_work(reader, study)),
+        ("learned from", learn.text(study.lessons) or None),
         (
             "settings",
             ", ".join(f"{name}={value}" for name, value in study.settings.items()) or "none",

@@ -108,7 +108,8 @@ class Automatic:
     def tell(self, result: Finished) -> None:
         """Take in one result."""
         self._told.append(result)
-        self._tried.add(key(result.params))
+        if not result.is_lesson:
+            self._tried.add(key(result.params))
 
     def chosen(self) -> str:
         """Return the name of the search that makes the next suggestion."""

@@ -131,7 +131,7 @@ class Evolution:
         """Take in one result; each `population` of them are a generation."""
         is_failed = result.value is None or math.isnan(result.value)
         value = math.inf if is_failed else float(result.value or 0.0)
-        if self._encoding.is_finite:
+        if self._encoding.is_finite and not result.is_lesson:
             self._seen.add(self._key(result.params))
         if self._before is None:
             self._take(result.params, result.number, value)

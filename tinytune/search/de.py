@@ -110,7 +110,8 @@ class Population:
 
     def tell(self, result: Finished) -> None:
         """Take in one result: it takes its slot's place if it is at least as good."""
-        self._seen.add(self._key(result.params))
+        if not result.is_lesson:
+            self._seen.add(self._key(result.params))
         if result.value is None or math.isnan(result.value):
             return
         at = result.number % self._count

@@ -27,6 +27,7 @@ class Fold:
         self._label = record.search.label
         self._is_own = search.is_own(self._name)
         self._working = options.start(record.space, record.seed, self.first)
+        self.tell(lesson.result for lesson in record.lessons)
 
     @property
     def size(self) -> int | None:

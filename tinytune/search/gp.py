@@ -129,7 +129,8 @@ class Bayesian:
 
     def tell(self, result: Finished) -> None:
         """Take in one result."""
-        self._seen.add(key(result.params))
+        if not result.is_lesson:
+            self._seen.add(key(result.params))
         value = math.inf if result.value is None else float(result.value)
         value = value if math.isfinite(value) else math.inf
         before = self._told.get(result.number)

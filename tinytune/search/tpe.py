@@ -100,7 +100,8 @@ class Estimator:
 
     def tell(self, result: Finished) -> None:
         """Take in one result."""
-        self._seen.add(key(result.params))
+        if not result.is_lesson:
+            self._seen.add(key(result.params))
         row = self._row.setdefault(result.number, len(self._row))
         if row == len(self._values):
             self._grow()

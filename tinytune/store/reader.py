@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -68,7 +69,8 @@ class Reader:
             raise StudyFileError(f"{self.path} holds no study: restore it from a copy")
         record = self._made(rows.study, row, "its study")
         self._check_views(record)
-        return record
+        lessons = self._all(rows.lesson, sql.SELECT_LESSONS)
+        return replace(record, lessons=tuple(lessons)) if lessons else record
 
     def _check_views(self, record: StudyRecord) -> None:
         """Refuse views that are not the study's own: people would be shown something else."""

@@ -18,6 +18,7 @@ from tinytune.history import (
     Environment,
     Finished,
     Goal,
+    Lesson,
     ObjectiveReference,
     Pending,
     RunningTrial,
@@ -58,6 +59,20 @@ def study(row: Sequence[Any]) -> StudyRecord:
         time(created),
         None if copied is None else _texts(_object(copied)),
     )
+
+
+def lesson(row: Sequence[Any]) -> Lesson:
+    """Return another study's trial as a record."""
+    number, study, chain, trial, state, value, params = row
+    if state not in ("complete", "stopped", "failed"):
+        raise ValueError(f"there is no lesson {state!r:.40}")
+    result = Finished(
+        -_whole(-number, 1),
+        state,
+        _params(_object(params)),
+        None if value is None else _finite(value),
+    )
+    return Lesson(_name(study), _text(chain), _whole(trial), result)
 
 
 def trial(row: Sequence[Any]) -> TrialRecord:

@@ -18,6 +18,13 @@ SELECT space, search, objectives, settings, seed, defaults, budget, objective, s
        copied
 FROM study
 """
+INSERT_LESSON = """
+INSERT INTO lesson (number, study, chain, trial, state, params, value)
+VALUES (?, ?, ?, ?, ?, ?, ?)
+"""
+SELECT_LESSONS = """
+SELECT number, study, chain, trial, state, value, params FROM lesson ORDER BY number
+"""
 SELECT_VIEWS = "SELECT sql FROM sqlite_schema WHERE type = 'view'"
 SELECT_SOURCE = "SELECT hash, path, text FROM source WHERE hash = ?"
 SELECT_VOUCHER = "SELECT 1 FROM voucher WHERE mark = ?"
@@ -35,6 +42,7 @@ digest(created, version, space, search, objectives, settings, seed, defaults, bu
        (SELECT digest_sum(hash, path, text, first) FROM source),
        (SELECT digest_sum(hash, facts, first) FROM environment),
        (SELECT digest_sum(mark) FROM voucher),
+       (SELECT digest_sum(number, study, chain, trial, state, params, value) FROM lesson),
        (SELECT count(*) FROM worker))
 """
 SEAL = f"UPDATE study SET seal = {_SEAL}"

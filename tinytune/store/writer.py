@@ -63,6 +63,11 @@ def create(
         waiting = (number, trial.origin, trial.search, trial.seed, trial.copied,
                    _json(trial.params), number + 1)  # fmt: skip
         statements.append((sql.INSERT_WAITING, waiting))
+    for lesson in study.lessons:
+        of = lesson.result
+        told = (of.number, lesson.study, lesson.chain, lesson.trial, of.state, _json(of.params),
+                of.value)  # fmt: skip
+        statements.append((sql.INSERT_LESSON, told))
     statements.append((sql.SEAL, ()))
     statements += [(view, ()) for view in sql.views(study.space, study.goals[0])]
     return db.create(path, statements)
