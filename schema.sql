@@ -19,6 +19,7 @@ CREATE TABLE study (
     version    TEXT    NOT NULL,               -- the tinytune that created it
     space      TEXT    NOT NULL,               -- parameters, conditions, constraints
     search     TEXT    NOT NULL,               -- {"name", "version", "options"}
+    stopping   TEXT,                           -- {"rules": [{"name", "version", "options"}], "audit"}
     objectives TEXT    NOT NULL,               -- [{"name", "direction"}]
     settings   TEXT    NOT NULL,               -- the objective's fixed arguments
     seed       INTEGER NOT NULL CHECK (seed >= 0),
@@ -170,3 +171,18 @@ CREATE TABLE metric (
     time    REAL    NOT NULL,                  -- Unix seconds
     PRIMARY KEY (trial, attempt, name, step, tick)
 ) STRICT, WITHOUT ROWID;
+
+-- What the stopping rules made of reports. A rule looks at what has no higher
+-- tick than the report: at the trial's own numbers, at trials that were complete
+-- by then, and at the rungs that others had reached.
+CREATE TABLE decision (
+    trial   INTEGER NOT NULL REFERENCES trial (number),
+    attempt INTEGER NOT NULL,
+    tick    INTEGER NOT NULL,                  -- of the report
+    part    INTEGER NOT NULL CHECK (part >= 0),-- which of the study's rules, from 0
+    step    INTEGER NOT NULL,                  -- of the report
+    verdict TEXT    NOT NULL CHECK (verdict IN ('rung', 'stop', 'spared')),  -- spared: by the audit
+    facts   TEXT    NOT NULL,                  -- what it compared: {name: number}
+    PRIMARY KEY (tick, part, verdict)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX decision_trial ON decision (trial, attempt);

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0.dev0"
 
 if TYPE_CHECKING:
-    from tinytune.context import Trial, report, seed_everything
+    from tinytune.context import Trial, report, seed_everything, should_stop
     from tinytune.context import current_seed as seed
     from tinytune.decorator import open_study as open  # noqa: A004 - read as tinytune.open
     from tinytune.decorator import trial
     from tinytune.distributions import Between, Choice, Float, Int, LogNormal, Normal
-    from tinytune.errors import TinytuneError
+    from tinytune.errors import TinytuneError, TrialStopped
     from tinytune.search.auto import Auto
     from tinytune.search.cma_es import CmaEs
     from tinytune.search.de import De
@@ -35,11 +35,13 @@ _HOMES = {
     "trial": ("decorator", "trial"),
     "open": ("decorator", "open_study"),
     "report": ("context", "report"),
+    "should_stop": ("context", "should_stop"),
     "seed": ("context", "current_seed"),
     "seed_everything": ("context", "seed_everything"),
     "Trial": ("context", "Trial"),
     "Study": ("study", "Study"),
     "TinytuneError": ("errors", "TinytuneError"),
+    "TrialStopped": ("errors", "TrialStopped"),
     "Random": ("search.random", "Random"),
     "Grid": ("search.grid", "Grid"),
     "Sobol": ("search.sobol", "Sobol"),
@@ -60,9 +62,9 @@ _HOMES = {
 }
 
 __all__ = [
-    "trial", "report", "seed", "seed_everything", "open",
+    "trial", "report", "should_stop", "seed", "seed_everything", "open",
     "Float", "Int", "Choice", "Normal", "LogNormal", "Between",
-    "Trial", "Study", "TinytuneError", "__version__",
+    "Trial", "Study", "TinytuneError", "TrialStopped", "__version__",
     "Random", "Grid", "Sobol", "Halton", "Latin", "NelderMead", "Pattern", "OnePlusOne", "De",
     "CmaEs", "TrustRegion", "Tpe", "Gp", "Auto",
 ]  # fmt: skip

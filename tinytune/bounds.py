@@ -72,6 +72,11 @@ def is_finite(x: object) -> bool:
     return isinstance(x, (int, float)) and not isinstance(x, bool) and abs(x) <= MOST
 
 
+def is_count(value: object, least: int, most: float) -> bool:
+    """Return whether an option's value is a whole number, True and False not among them."""
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+
+
 def interval_problem(kind: str, of: Interval) -> str | None:
     """Return what is wrong with a range's arguments, or None."""
     return (

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from tinytune.errors import ObjectiveError
+from tinytune.errors import ObjectiveError, TrialStopped
 from tinytune.space import Params
 
 
@@ -26,36 +26,56 @@ class Trial:
         number: int = 0,
         params: Params | None = None,
         seed: int = 0,
-        write: Callable[[int, Mapping[str, float]], None] | None = None,
+        write: Callable[[int, Mapping[str, float]], str | None] | None = None,
     ) -> None:
         self.number = number
         self.params: Params = {} if params is None else params
         self.seed = seed
+        self.stopped: str | None = None
+        """Why a stopping rule ends this trial, None while it may go on."""
         self._write = write
 
-    def report(self, step: int, **metrics: float) -> None:
+    @property
+    def should_stop(self) -> bool:
+        """Whether a stopping rule has ended this trial: clean up, and return the last value."""
+        return self.stopped is not None
+
+    def report(self, step: int, *, stop: bool = True, **metrics: float) -> None:
         """Record intermediate numbers at a step, for example an epoch.
 
-        A step that is reported again counts with its last value.
+        A step that is reported again counts with its last value. Where the study's stopping rule
+        says that the trial is hopeless, TrialStopped ends it; with `stop=False` it goes on, and
+        `should_stop` tells.
 
         Outside of a study it does nothing. ObjectiveError where something is not a number.
         """
+        if not isinstance(stop, bool):
+            raise ObjectiveError("report: stop must be True or False: give the metric another name")
         checked = _numbers(metrics)
         whole_step = _whole(step)
         if self._write is not None:
-            self._write(whole_step, checked)
+            self.stopped = self._write(whole_step, checked) or self.stopped
+        if stop and self.stopped is not None:
+            raise TrialStopped(f"trial {self.number} is stopped {self.stopped}")
 
 
 _current: ContextVar[Trial | None] = ContextVar("tinytune_trial", default=None)
 _running: list[Trial] = []  # for threads that the objective starts: they have contexts of their own
 
 
-def report(step: int, **metrics: float) -> None:
+def report(step: int, *, stop: bool = True, **metrics: float) -> None:
     """Record intermediate numbers of the running trial: `report(epoch, loss=0.3, accuracy=0.9)`.
 
-    Outside of a study it does nothing, so that the objective can be called by itself.
+    A hopeless trial ends here, by the study's stopping rule; with `stop=False` it goes on, and
+    `should_stop()` tells. Outside of a study it does nothing, so that the objective can be called
+    by itself.
     """
-    _current_trial().report(step, **metrics)
+    _current_trial().report(step, stop=stop, **metrics)
+
+
+def should_stop() -> bool:
+    """Return whether a stopping rule has ended the running trial; False outside of a study."""
+    return _current_trial().should_stop
 
 
 def current_seed() -> int:

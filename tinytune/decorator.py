@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import overload
 
 from tinytune import loading, search, session
+from tinytune import stopping as rules
 from tinytune.distributions import Distribution, Value
 from tinytune.errors import ObjectiveError, UsageError
 from tinytune.history import Goal
@@ -15,6 +16,7 @@ from tinytune.objective import Objective
 from tinytune.output.progress import Live, bytes_of, seconds_of
 from tinytune.search import SearchOptions
 from tinytune.session import Wishes, Work
+from tinytune.stopping import RuleOptions
 from tinytune.study import Study
 from tinytune.worker import StopReason
 
@@ -37,6 +39,8 @@ class TunableObjective(Objective):
         max_failures: int = 10,
         trial_timeout: float | str | None = None,
         max_memory: float | str | None = None,
+        stopping: str | Sequence[RuleOptions] | None = None,
+        audit: float | None = None,
         learn_from: Sequence[str | Path] = (),
         quiet: bool = False,
     ) -> Study:
@@ -48,6 +52,8 @@ class TunableObjective(Objective):
         process); `settings` for the parameters that are not tuned; `grid` as in `tinytune.Grid`;
         `defaults=False` not to begin with the defaults; `max_failures` in a row before it stops;
         `trial_timeout` and `max_memory` ("10m", "2G") end a trial, whose process they then need;
+        `stopping`, a rule or several that end hopeless trials, as `"median(grace=5)+threshold"`;
+        `audit`, a share of the trials that they stop only on paper;
         `learn_from` other studies' files, of whose trials a new study's search is told first.
 
         Returns the study, open for reading. StudyMismatchError if the file holds another study;
@@ -63,7 +69,15 @@ class TunableObjective(Objective):
         how = Work(workers, seconds, max_failures, limits)
         others = tuple(map(Path, learn_from))
         wishes = Wishes(
-            options_of(search, grid), seed, trials, defaults, workers, settings or {}, others
+            options_of(search, grid),
+            seed,
+            trials,
+            defaults,
+            workers,
+            settings or {},
+            rules.parse(stopping) if isinstance(stopping, str) else stopping,
+            audit,
+            others,
         )
         target = None
         if workers > 1 or limits.any:

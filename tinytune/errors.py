@@ -29,5 +29,12 @@ class StudyMismatchError(TinytuneError):
     """The file holds another study than the one that was asked for; it was left unchanged."""
 
 
+class TrialStopped(BaseException):
+    """A stopping rule ends the running trial; let it pass, after cleaning up.
+
+    It is no Exception, so that an objective's own `except Exception` does not swallow it.
+    """
+
+
 class LeaseLostError(TinytuneError):
     """The trial was taken from this worker in the meantime; its late write was refused."""

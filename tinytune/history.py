@@ -41,6 +41,15 @@ class SearchSpec:
 
 
 @dataclass(frozen=True)
+class RuleSpec:
+    """A stopping rule as a study names it; rules that are joined are several."""
+
+    name: str
+    version: int
+    options: dict[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class ObjectiveReference:
     """Where the objective can be found again: a file (seen from two places) or a module."""
 
@@ -117,6 +126,8 @@ class StudyRecord:
     created: float = 0.0  # Unix seconds
     copied: dict[str, str] | None = None  # name and chain of the study that this one repeats
     lessons: tuple[Lesson, ...] = ()  # of other studies, the earliest first
+    stopping: tuple[RuleSpec, ...] = ()  # the rules that may end a trial early
+    audit: float = 0.0  # the share of trials that a rule stops only on paper
 
 
 @dataclass(frozen=True)
@@ -151,6 +162,28 @@ class Claim:
     seed: int  # for the objective's own randomness
     params: Params | None
     waited: bool  # it was in the file before: its params are whatever the file says
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A complete trial with what it reported, as a stopping rule is told of it."""
+
+    number: int
+    told: int  # tick
+    reports: tuple[tuple[str, int, float], ...]  # metric, step, value; NaN where none
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a stopping rule made of a report."""
+
+    trial: int
+    attempt: int
+    tick: int  # of the report: the rule looked at what has no higher one
+    part: int  # which of the study's rules
+    step: int
+    verdict: Literal["rung", "stop", "spared"]
+    facts: dict[str, float | int]  # what it compared
 
 
 @dataclass(frozen=True)

@@ -62,12 +62,18 @@ def chosen(reader: Reader, wanted: Sequence[int] | None, top: int | None) -> lis
     if top is not None:
         trials = reader.best(reader.study().goals[0], top)
     else:
-        trials = [t for t in reader.trials() if t.told is not None and t.params is not None]
+        trials = [
+            trial
+            for trial in reader.trials()
+            if trial.told is not None and trial.params is not None and trial.state != "stopped"
+        ]
     if wanted is not None:
         by_number = {trial.number: trial for trial in trials}
         missing = [number for number in wanted if number not in by_number]
         if missing:
-            raise UsageError(f"{reader.path} has no trial {missing[0]} that has ended")
+            raise UsageError(
+                f"{reader.path} has no trial {missing[0]} that ran to its end: choose others"
+            )
         trials = [by_number[number] for number in wanted]
     if not trials:
         raise TinytuneError(f"{reader.path} has no trial that has ended: nothing to repeat")
@@ -82,7 +88,7 @@ def start(original: Reader, path: Path, trials: Sequence[TrialRecord]) -> bool:
     """
     record = original.study()
     copied = {"name": original.path.name, "chain": original.chain()}
-    wanted = replace(record, budget=len(trials), copied=copied)
+    wanted = replace(record, budget=len(trials), copied=copied, stopping=())
     if not files.exists(path):
         source = None if record.source_hash is None else original.source(record.source_hash)
         copies = [_copy(trial, number, record) for number, trial in enumerate(trials)]

@@ -9,14 +9,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from tinytune import draw, environment, files, learn, loading, search, study, trust
+from tinytune import draw, environment, files, learn, loading, search, stopping, study, trust
 from tinytune.context import Trial
 from tinytune.errors import ObjectiveError, StudyMismatchError, UsageError
-from tinytune.history import Environment, Outcome, SearchSpec, Source, StudyRecord
+from tinytune.history import Environment, Outcome, RuleSpec, SearchSpec, Source, StudyRecord
 from tinytune.limits import NO_LIMITS, TrialLimits
 from tinytune.objective import Objective
 from tinytune.search import SearchOptions
 from tinytune.search.fold import Fold
+from tinytune.stopping import RuleOptions
 from tinytune.store.reader import Reader
 from tinytune.store.writer import Store
 from tinytune.supervisor import Ending, Order, Supervisor
@@ -47,6 +48,8 @@ class Wishes:
     use_defaults: bool | None = None
     workers: int = 1
     settings: Mapping[str, object] = field(default_factory=dict)
+    stopping: Sequence[RuleOptions] | None = None
+    audit: float | None = None  # the share of trials that a rule stops only on paper
     learn_from: Sequence[Path] = ()  # studies whose trials a new one's search is told of
 
 
@@ -303,7 +306,23 @@ def _wanted(
         budget=budget,
         objective=loading.reference(objective, path, target),
         lessons=() if found is None else found.lessons,
+        stopping=_stopping(wishes, found),
+        audit=_audit(wishes, found),
     )
+
+
+def _stopping(wishes: Wishes, found: StudyRecord | None) -> tuple[RuleSpec, ...]:
+    if wishes.stopping is None:
+        return () if found is None else found.stopping
+    return stopping.specs(wishes.stopping)
+
+
+def _audit(wishes: Wishes, found: StudyRecord | None) -> float:
+    if wishes.audit is None:
+        return 0.0 if found is None else found.audit
+    if not 0.0 <= wishes.audit <= 1.0:
+        raise UsageError(f"the audit must be a share from 0 to 100 %, not {wishes.audit:.0%}")
+    return wishes.audit
 
 
 def _search(

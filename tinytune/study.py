@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tinytune import __version__, files, learn, lease, process
+from tinytune import __version__, files, learn, lease, process, stopping
 from tinytune.context import Trial
 from tinytune.errors import StudyFileError, StudyMismatchError, UsageError
 from tinytune.history import (
@@ -25,6 +25,7 @@ from tinytune.history import (
     TrialRecord,
 )
 from tinytune.objective import outcome
+from tinytune.referee import Referee
 from tinytune.search.fold import Fold
 from tinytune.space import Params, Space
 from tinytune.store.reader import Reader
@@ -63,6 +64,7 @@ class Study:
         self._worker = 0
         self._watch = lease.Watch()
         self._fold: Fold | None = None
+        self._referee = Referee(self.record)
         self._held: dict[int, tuple[Token, float]] = {}  # number -> token, start (monotonic)
 
     def __enter__(self) -> Self:
@@ -133,23 +135,29 @@ class Study:
             token.number,
             params,
             claim.seed,
-            lambda step, metrics: self._writer.report(token, step, metrics),
+            lambda step, metrics: self._referee.report(self._writer, token, step, metrics),
         )
 
-    def tell(self, trial: Trial, value: object) -> Outcome:
+    def tell(self, trial: Trial, value: object = None) -> Outcome:
         """Write a trial's result: a number, named numbers, or an Outcome.
 
-        What is none of these fails the trial with a reason. LeaseLostError if another worker has
-        taken the trial in the meantime; nothing is written then.
+        One that a stopping rule has ended needs no value. What is none of these fails the trial
+        with a reason. LeaseLostError if another worker has taken the trial in the meantime;
+        nothing is written then.
         """
-        result = value if isinstance(value, Outcome) else outcome(value, self.record.goals)
         if trial.number not in self._held:
             raise UsageError(
                 f"trial {trial.number} is not running here: ask for it, and tell it once"
             )
         token, started = self._held.pop(trial.number)
-        self._writer.tell(token, result, time.monotonic() - started)
-        return result
+        result: Outcome | None = None
+        if isinstance(value, Outcome):
+            result = value
+        elif value is not None or not self._referee.is_stopped(token):
+            result = outcome(value, self.record.goals)
+        ending, decision = self._referee.ended(token, result)
+        self._writer.tell(token, ending, time.monotonic() - started, decision)
+        return ending
 
     def add(self, params: Mapping[str, object], value: object = None) -> int:
         """Queue a configuration, or with a value record one that was run elsewhere.
@@ -183,6 +191,7 @@ class Study:
     def give_back(self, trial: Trial) -> None:
         """Return an unfinished trial: it runs again later, and nothing counts against it."""
         token, _ = self._held.pop(trial.number)
+        self._referee.forget(token)
         self._writer.give_back(token)
 
     def is_over(self) -> bool:
@@ -303,6 +312,7 @@ def differences(found: StudyRecord, wanted: StudyRecord) -> list[str]:
         ("seed", found.seed, wanted.seed),
         ("objective", _goal_text(found), _goal_text(wanted)),
         ("start from the defaults", found.use_defaults, wanted.use_defaults),
+        ("stopping", _stopping(found), _stopping(wanted)),
         ("what it learned from", _lessons(found), _lessons(wanted)),
     ]
     pairs += _named("parameter", _parameters(found.space), _parameters(wanted.space))
@@ -330,6 +340,11 @@ def _parameters(space: Space) -> dict[str, object]:
 
 def _texts(space: Space) -> list[str]:
     return [constraint.text for constraint in space.constraints]
+
+
+def _stopping(record: StudyRecord) -> str:
+    text = stopping.text(record.stopping) or "none"
+    return f"{text}, audit {record.audit:g}" if record.audit else text
 
 
 def _lessons(record: StudyRecord) -> str:

@@ -18,6 +18,7 @@ from tinytune.history import Finished, Pending, StudyRecord, TrialRecord
 from tinytune.search.fold import Fold
 from tinytune.space import Params, Space
 from tinytune.store.reader import Reader
+from tinytune.verify_stops import Stops, verify_stops
 
 Status: TypeAlias = Literal["exact", "differs", "not applicable"]
 Progress: TypeAlias = Callable[[int, int], None]  # how many are done, of how many
@@ -54,6 +55,7 @@ class Verification:
 
     verdicts: tuple[Verdict, ...]
     problems: tuple[str, ...]
+    stops: int = 0  # of trials, by stopping rules, that were recomputed exactly
 
     def count(self, status: Status) -> int:
         """Return how many trials have this status."""
@@ -74,8 +76,13 @@ def verify(reader: Reader, progress: Progress) -> Verification:
         verdicts.append(verdict)
         progress(len(verdicts), total)
     broken = reader.broken_links(lambda count: progress(min(len(trials) + count, total), total))
+    problems = list(_problems(reader, record, trials, broken))
+    try:
+        stops = verify_stops(reader, record, trials, lambda: progress(total, total))
+    except TinytuneError as error:  # an unknown rule, or another version of it
+        stops = Stops(0, (str(error),))
     progress(total, total)
-    return Verification(tuple(verdicts), tuple(_problems(reader, record, trials, broken)))
+    return Verification(tuple(verdicts), (*problems, *stops.problems), stops.exact)
 
 
 def _verdicts(reader: Reader, record: StudyRecord, trials: list[TrialRecord]) -> Iterator[Verdict]:

@@ -12,7 +12,7 @@ from enum import Enum
 from types import FrameType
 
 from tinytune.context import Trial
-from tinytune.errors import LeaseLostError, StudyFileError
+from tinytune.errors import LeaseLostError, StudyFileError, TrialStopped
 from tinytune.history import Outcome
 from tinytune.objective import Objective, failure
 from tinytune.study import Study
@@ -141,6 +141,8 @@ def _run(study: Study, objective: Objective, trial: Trial, interrupt: Interrupt)
         if not isinstance(error, Interrupted):  # in a session of Python: no signals were taken over
             raise
         return None
+    except TrialStopped:
+        outcome = Outcome("stopped")
     except BaseException as error:  # noqa: BLE001 - sys.exit() in an objective ends its trial alone
         outcome = failure(error)
     if broken:  # a full disk, for example, is no fault of the objective's: the trial runs again
@@ -156,15 +158,16 @@ def _run(study: Study, objective: Objective, trial: Trial, interrupt: Interrupt)
 
 def _held_off(
     trial: Trial, interrupt: Interrupt, broken: list[StudyFileError]
-) -> Callable[..., None]:
+) -> Callable[..., str | None]:
     """Return the trial's write, into which no signal breaks; what the file refuses is noted."""
 
-    def write(step: int, metrics: dict[str, float]) -> None:
+    def write(step: int, metrics: dict[str, float]) -> str | None:
         with interrupt.held_off():
             try:
-                trial.report(step, **metrics)
+                trial.report(step, stop=False, **metrics)
             except StudyFileError as error:
                 broken.append(error)
                 raise
+            return trial.stopped
 
     return write

@@ -101,6 +101,14 @@ def run(
     smooth: Annotated[
         bool, typer.Option("--smooth", help="auto: the objective is smooth and without noise.")
     ] = False,
+    stop: Annotated[
+        str | None,
+        typer.Option(metavar="RULES", help="End hopeless trials: median, asha, median+threshold …"),
+    ] = None,
+    audit: Annotated[
+        str | None,
+        typer.Option(metavar="SHARE", help="Of the stopped trials, let this share run on: 5%."),
+    ] = None,
     learn_from: Annotated[
         list[Path] | None,
         typer.Option(metavar="OLD.db", help="Tell the search of another study's trials first."),
@@ -128,7 +136,7 @@ def run(
     debug: Debug = False,
 ) -> None:
     """Start a study of an objective, or continue it where the file stopped."""
-    from tinytune import loading, session
+    from tinytune import loading, session, stopping
     from tinytune.cli import values, work
     from tinytune.decorator import options_of
     from tinytune.output.formats import clean
@@ -155,6 +163,8 @@ def run(
         False if no_defaults else None,
         workers,
         values.settings(set_ or ()),
+        None if stop is None else stopping.parse(stop),
+        None if audit is None else values.share(audit),
         learn_from or (),
     )
     limits = (workers, timeout, max_failures, trial_timeout, max_memory)
@@ -318,11 +328,12 @@ def show(
         if trial is None:
             raise UsageError(f"{study} has no trial {number}: see `tinytune trials {study}`")
         attempts, curves = reader.attempts(number), reader.curves(trial)
+        decision = reader.decision_of(trial)
     if form == "json":
-        document = details.trial_details_json(trial, record, attempts, curves)
+        document = details.trial_details_json(trial, record, attempts, curves, decision)
         typer.echo(formats.json_text(document))
     else:
-        typer.echo(details.trial_details(trial, record, attempts, curves))
+        typer.echo(details.trial_details(trial, record, attempts, curves, decision))
 
 
 @app.command()
@@ -359,6 +370,19 @@ def searches(form: DetailFormat = "table", debug: Debug = False) -> None:
 
     formats.check_detail_format(form)
     found = searches.described()
+    if form == "json":
+        typer.echo(formats.json_text([vars(each) for each in found]))
+    else:
+        typer.echo(searches.text(found))
+
+
+@app.command()
+def stoppings(form: DetailFormat = "table", debug: Debug = False) -> None:
+    """List the stopping rules: what each is, what it suits, and its options."""
+    from tinytune.output import formats, searches
+
+    formats.check_detail_format(form)
+    found = searches.described_rules()
     if form == "json":
         typer.echo(formats.json_text([vars(each) for each in found]))
     else:

@@ -26,6 +26,18 @@ def result(texts: Sequence[str]) -> object:
     return {name: _value(text) for name, text in _pairs("", texts, "error=0.12")}
 
 
+def share(text: str) -> float:
+    """Return `5%` or `0.05` as 0.05; UsageError where it is no share."""
+    number = text.strip().removesuffix("%")
+    try:
+        found = float(number) / (100.0 if text.strip().endswith("%") else 1.0)
+    except ValueError:
+        found = -1.0
+    if not 0.0 <= found <= 1.0:
+        raise UsageError(f"{text!r} is no share: write 5% or 0.05")
+    return found
+
+
 def grid(texts: Iterable[str]) -> dict[str, int | Sequence[Value]]:
     """Return `--grid lr=5` as a number of points, `--grid momentum=0,0.5` as a list of them.
 

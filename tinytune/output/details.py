@@ -7,20 +7,37 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from tinytune import environment, learn, process
-from tinytune.history import STATES, AttemptRecord, Goal, RunningTrial, StudyRecord, TrialRecord
+from tinytune import environment, learn, process, stopping
+from tinytune.history import (
+    STATES,
+    AttemptRecord,
+    Decision,
+    Goal,
+    RunningTrial,
+    StudyRecord,
+    TrialRecord,
+)
 from tinytune.output.formats import clean, facts, finite, iso_time, number_text, table, trial_json
 from tinytune.output.progress import best_so_far, duration, sparkline
+from tinytune.referee import explained
 from tinytune.store.reader import Reader
 
 Curves = Mapping[str, Mapping[int, float]]
 
 
 def trial_details(
-    trial: TrialRecord, study: StudyRecord, attempts: Sequence[AttemptRecord], curves: Curves
+    trial: TrialRecord,
+    study: StudyRecord,
+    attempts: Sequence[AttemptRecord],
+    curves: Curves,
+    decision: Decision | None = None,
 ) -> str:
     """Return everything that is known of a trial."""
     goal = study.goals[0]
+    stopped = None
+    if decision is not None:
+        stopped = explained(study, decision)
+        stopped += "; the audit let it run on" if decision.verdict == "spared" else ""
     known: list[tuple[str, object]] = [
         ("trial", trial.number),
         ("state", trial.state),
@@ -32,6 +49,7 @@ def trial_details(
         ("took", None if trial.seconds is None else duration(trial.seconds)),
         ("attempt", f"{trial.attempt}" + (f" ({trial.deaths} died)" if trial.deaths else "")),
         ("seed", trial.seed),
+        ("stopped", stopped),
         ("error", trial.error),
     ]
     parts = [
@@ -61,12 +79,20 @@ def trial_details(
 
 
 def trial_details_json(
-    trial: TrialRecord, study: StudyRecord, attempts: Sequence[AttemptRecord], curves: Curves
+    trial: TrialRecord,
+    study: StudyRecord,
+    attempts: Sequence[AttemptRecord],
+    curves: Curves,
+    decision: Decision | None = None,
 ) -> dict[str, Any]:
     """Return everything that is known of a trial, for scripts."""
+    judged = None
+    if decision is not None:
+        judged = {**vars(decision), "reason": explained(study, decision)}
     last = {name: curve[max(curve)] for name, curve in curves.items()}
     return {
         **trial_json(trial, study, last),
+        "decision": judged,
         "traceback": trial.traceback,
         "attempts": [
             {
@@ -104,6 +130,8 @@ def status_json(reader: Reader, study: StudyRecord) -> dict[str, Any]:
         "goals": [{"name": goal.name, "direction": goal.direction} for goal in study.goals],
         "search": {"name": study.search.name, "version": study.search.version,
                    "options": study.search.options, "at_work": at_work(reader, study)},
+        "stopping": [vars(rule) for rule in study.stopping],
+        "audit": study.audit,
         "learned_from": [
             {"study": name, "trials": count} for name, count in learn.counts(study.lessons).items()
         ],
@@ -140,6 +168,7 @@ def status_text(reader: Reader, study: StudyRecord) -> str:
         ("objective", f"{study.objective.function}: {goal.direction} {goal.name}"),
         ("search", f"{study.search.name}{f'({options})' if options else ''}, seed {study.seed}"),
         ("at work", at_work(reader, study)),
+        ("stopping", stopping.text(study.stopping) or None),
         ("learned from", learn.text(study.lessons) or None),
         (
             "settings",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tinytune.contrast import Contrast
-from tinytune.output.formats import clean, table
+from tinytune.output.formats import clean, counted, table
 from tinytune.replicate import Comparison
 from tinytune.verify import Verdict, Verification
 
@@ -20,6 +20,7 @@ def verification_json(found: Verification) -> dict[str, Any]:
         "exact": found.count("exact"),
         "differs": found.count("differs"),
         "not_applicable": found.count("not applicable"),
+        "stops_exact": found.stops,
         "problems": list(found.problems),
         "trials": [
             {
@@ -52,6 +53,8 @@ def verification_text(found: Verification) -> str:
         if total
         else "no suggestion could be recomputed"
     )
+    if found.stops:
+        parts.append(f"{counted(found.stops, 'early stop')} recomputed exactly")
     parts.append("all digests hold" if not found.problems else "the file is not as it was written")
     return "\n".join(parts)
 

@@ -1,4 +1,4 @@
-"""The searches, told to people: what their own files say of them."""
+"""The searches and the stopping rules, told to people: what their own files say of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 import textwrap
 from dataclasses import dataclass
 
-from tinytune import search
+from tinytune import search, stopping
 from tinytune.search import auto
 
 WIDTH = 96
@@ -16,7 +16,7 @@ WIDTH = 96
 
 @dataclass(frozen=True)
 class Described:
-    """A search as its file describes it."""
+    """A search, or a stopping rule, as its file describes it."""
 
     name: str
     summary: str
@@ -27,24 +27,29 @@ class Described:
 
 def described() -> list[Described]:
     """Return all searches, in the order of the table in `tinytune.search`."""
-    found = []
-    for name in search.names():
-        options = search.options_class(name)
-        module = sys.modules[options.__module__]
-        found.append(
-            Described(
-                name,
-                (inspect.getdoc(module) or "").partition("\n\n")[0].replace("\n", " "),
-                inspect.getdoc(options) or "",
-                {field.name: _default(field) for field in dataclasses.fields(options)},  # type: ignore[arg-type]
-                options.learns,
-            )
-        )
-    return found
+    found = ((name, search.options_class(name)) for name in search.names())
+    return [_described(name, options, learns=options.learns) for name, options in found]
+
+
+def described_rules() -> list[Described]:
+    """Return all stopping rules, in the order of the table in `tinytune.stopping`."""
+    found = ((name, stopping.options_class(name)) for name in stopping.names())
+    return [_described(name, options, learns=options.looks) for name, options in found]
+
+
+def _described(name: str, options: type, *, learns: bool) -> Described:
+    module = sys.modules[options.__module__]
+    return Described(
+        name,
+        (inspect.getdoc(module) or "").partition("\n\n")[0].replace("\n", " "),
+        inspect.getdoc(options) or "",
+        {field.name: _default(field) for field in dataclasses.fields(options)},
+        learns,
+    )
 
 
 def text(found: list[Described]) -> str:
-    """Return one line for each search, then each with its options."""
+    """Return one line for each, then each with its options."""
     width = max(len(each.name) for each in found)
     lines = [f"{each.name:<{width}}  {each.summary}" for each in found]
     for each in found:

@@ -6,14 +6,14 @@ processes, no clock and no other randomness than `tinytune.draw`.
 
 from __future__ import annotations
 
-import ast
 import dataclasses
 import importlib
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from importlib.metadata import entry_points
 from typing import ClassVar, Protocol
 
+from tinytune import named
+from tinytune.bounds import is_count as is_count
 from tinytune.errors import UsageError
 from tinytune.history import Finished, Pending, SearchSpec
 from tinytune.space import Params, Space
@@ -111,11 +111,6 @@ def options_class(name: str) -> type[SearchOptions]:
     return options
 
 
-def is_count(value: object, least: int, most: float) -> bool:
-    """Return whether an option's value is a whole number, True and False not among them."""
-    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
-
-
 def spec(options: SearchOptions) -> SearchSpec:
     """Return what a study stores of a search: its name, version and options."""
     fields = dataclasses.fields(options)  # type: ignore[arg-type]
@@ -172,21 +167,4 @@ def planned(
 
 def parse(text: str) -> tuple[str, dict[str, object]]:
     """Read `name` or `name(option=value, …)`; UsageError where it is neither."""
-    name, bracket, rest = text.strip().partition("(")
-    with suppress(SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
-        tree = ast.parse(name.replace("-", "_") + bracket + rest, mode="eval").body
-        if isinstance(tree, ast.Name):
-            return name.strip(), {}
-        if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and not tree.args:
-            options = {keyword.arg: _literal(keyword.value) for keyword in tree.keywords}
-            if None not in options and len(options) == len(tree.keywords):
-                return name.strip(), {str(option): value for option, value in options.items()}
-    raise UsageError(f"{text!r} is not a search: write a name, or name(option=value)")
-
-
-def _literal(node: ast.expr) -> object:
-    """A Python literal; a bare word is text, except true and false."""
-    if isinstance(node, ast.Name):
-        return {"true": True, "false": False}.get(node.id.lower(), node.id)
-    value: object = ast.literal_eval(node)
-    return value
+    return named.parse(text, "search")

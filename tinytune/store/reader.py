@@ -15,6 +15,8 @@ from tinytune.errors import SpaceError, StudyFileError
 from tinytune.history import (
     STATES,
     AttemptRecord,
+    Decision,
+    Ended,
     Environment,
     Finished,
     Goal,
@@ -167,6 +169,31 @@ class Reader:
         key = (trial.number, trial.attempt)
         found = self._all(rows.metric, sql.SELECT_LAST_METRICS_OF, key)
         return {name: value for name, _, value in found}
+
+    def complete(self, after: int, upto: int) -> list[Ended]:
+        """Return the trials that were complete after one tick and up to another, with reports."""
+        found = []
+        for number, told, attempt in self._all(rows.complete, sql.SELECT_COMPLETE, (after, upto)):
+            reports = self._all(rows.metric, sql.SELECT_REPORTS, (number, attempt))
+            found.append(Ended(number, told, tuple(reports)))
+        return found
+
+    def rungs(self, after: int, upto: int) -> list[Decision]:
+        """Return the rungs that were reached after one tick and up to another."""
+        return self._all(rows.decision, sql.SELECT_RUNGS, (after, upto))
+
+    def decisions(self) -> list[Decision]:
+        """Return all that stopping rules have decided, by tick."""
+        return self._all(rows.decision, sql.SELECT_DECISIONS)
+
+    def decision_of(self, trial: TrialRecord) -> Decision | None:
+        """Return what a stopping rule decided of a trial's current or last attempt, if anything."""
+        found = self._all(rows.decision, sql.SELECT_DECISION_OF, (trial.number, trial.attempt))
+        return found[0] if found else None
+
+    def reports(self) -> list[tuple[int, int, int, int, str, float]]:
+        """Return (tick, trial, attempt, step, metric, value) of all last attempts that ended."""
+        return self._all(rows.report, sql.SELECT_ALL_REPORTS)
 
     def attempts(self, number: int) -> list[AttemptRecord]:
         """Return the attempts at a trial that did not end it."""

@@ -15,12 +15,14 @@ from tinytune.draw import SEED_LIMIT
 from tinytune.history import (
     STATES,
     AttemptRecord,
+    Decision,
     Environment,
     Finished,
     Goal,
     Lesson,
     ObjectiveReference,
     Pending,
+    RuleSpec,
     RunningTrial,
     SearchSpec,
     StudyRecord,
@@ -39,7 +41,8 @@ _DOTTED = re.compile(r"[^\W\d]\w*(\.([^\W\d]\w*|<locals>))*")
 def study(row: Sequence[Any]) -> StudyRecord:
     """Return the study's row as a record."""
     space, search, goals, settings, seed, defaults, budget, objective, *others = row
-    source, created, copied = others
+    source, created, copied, stopping = others
+    rules, audit = _stopping(stopping)
     found = _object(objective)
     return StudyRecord(
         Space.from_json(_text(space)),
@@ -58,7 +61,50 @@ def study(row: Sequence[Any]) -> StudyRecord:
         None if source is None else _text(source),
         time(created),
         None if copied is None else _texts(_object(copied)),
+        stopping=rules,
+        audit=audit,
     )
+
+
+def _stopping(text: object) -> tuple[tuple[RuleSpec, ...], float]:
+    """Return a study's stopping rules, and the share of trials that they only judge."""
+    if text is None:
+        return (), 0.0
+    found = _object(text)
+    specs = [_search(each) for each in map(_mapping, _list(found["rules"]))]
+    rules = tuple(RuleSpec(spec.name, spec.version, spec.options) for spec in specs)
+    return rules, _finite(found["audit"])
+
+
+def decision(row: Sequence[Any]) -> Decision:
+    """Return a stopping rule's decision as a record."""
+    trial, attempt, tick, part, step, verdict, facts = row
+    if verdict not in ("rung", "stop", "spared"):
+        raise ValueError(f"there is no verdict {verdict!r:.40}")
+    numbers = {name: _fact(value) for name, value in _object(facts).items()}
+    whole = (_whole(trial), _whole(attempt), _whole(tick), _whole(part))
+    if not isinstance(step, int):
+        raise ValueError(f"there is no step {step!r:.40}")  # noqa: TRY004 - a value of the file
+    return Decision(*whole, step, verdict, numbers)
+
+
+def _fact(value: object) -> float | int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    return _finite(value)
+
+
+def report(row: Sequence[Any]) -> tuple[int, int, int, int, str, float]:
+    """Return tick, trial, attempt, step, metric and value of a report."""
+    tick, trial, attempt, step, name, value = row
+    name, step, value = metric((name, step, value))
+    return _whole(tick), _whole(trial), _whole(attempt), step, name, value
+
+
+def complete(row: Sequence[Any]) -> tuple[int, int, int]:
+    """Return number, tick of its end and attempt of a trial."""
+    number, told, attempt = row
+    return _whole(number), _whole(told), _whole(attempt)
 
 
 def lesson(row: Sequence[Any]) -> Lesson:

@@ -8,14 +8,14 @@ from tinytune.space import Space
 
 INSERT_STUDY = """
 INSERT INTO study (id, created, version, space, search, objectives, settings, seed, defaults,
-                   budget, objective, source, copied)
-VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                   budget, objective, source, copied, stopping)
+VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 INSERT_CLOCK = "INSERT INTO clock (id, tick, chain) VALUES (1, ?, ?)"
 INSERT_SOURCE = "INSERT OR IGNORE INTO source (hash, path, text, first) VALUES (?, ?, ?, ?)"
 SELECT_STUDY = """
 SELECT space, search, objectives, settings, seed, defaults, budget, objective, source, created,
-       copied
+       copied, stopping
 FROM study
 """
 INSERT_LESSON = """
@@ -38,7 +38,7 @@ SET_SOURCE = "UPDATE study SET source = ?"
 # digest, digest_sum and link are functions of ours (tinytune/digest.py) that db adds to SQLite.
 _SEAL = """
 digest(created, version, space, search, objectives, settings, seed, defaults, budget, objective,
-       source, copied,
+       source, copied, stopping,
        (SELECT digest_sum(hash, path, text, first) FROM source),
        (SELECT digest_sum(hash, facts, first) FROM environment),
        (SELECT digest_sum(mark) FROM voucher),
@@ -88,12 +88,17 @@ UPDATE clock SET tick = tick + 1 WHERE EXISTS (
     SELECT 1 FROM trial WHERE number = ? AND attempt = ? AND worker = ? AND state = 'running')
 RETURNING tick
 """
+IS_HELD = """
+SELECT 1 FROM trial WHERE number = ? AND attempt = ? AND worker = ? AND state = 'running'
+"""
 # What a link is made of: the trial and its attempt, its metrics, its suggestion as far as there
 # was one then, how it ended (a digest made in Python), and the link before. Who reported all of the
 # attempt's metrics knows their sum (?5).
 SELECT_REPORTED = f"""
-SELECT coalesce(digest_sum(name, step, tick, value, time), '{START}') FROM metric
-WHERE trial = ?1 AND attempt = ?2
+SELECT coalesce(digest_sum(name, step, tick, value, time), '{START}') FROM (
+    SELECT name, step, tick, value, time FROM metric WHERE trial = ?1 AND attempt = ?2
+    UNION ALL
+    SELECT verdict, step, tick, part * 1.0, facts FROM decision WHERE trial = ?1 AND attempt = ?2)
 """
 END_IF_HELD = f"""
 UPDATE clock SET tick = tick + 1, chain = (
@@ -164,6 +169,32 @@ UPDATE trial SET params = ?, suggested = ?, origin = ?, search = ? WHERE number 
 INSERT_METRIC = """
 INSERT INTO metric (trial, attempt, name, step, tick, value, time) VALUES (?, ?, ?, ?, ?, ?, ?)
 """
+INSERT_DECISION = """
+INSERT INTO decision (trial, attempt, tick, part, step, verdict, facts) VALUES (?, ?, ?, ?, ?, ?, ?)
+"""
+_DECISIONS = "SELECT trial, attempt, tick, part, step, verdict, facts FROM decision"
+SELECT_RUNGS = f"""
+{_DECISIONS} WHERE tick > ? AND tick <= ? AND verdict = 'rung' ORDER BY tick, part
+"""
+SELECT_DECISIONS = f"{_DECISIONS} ORDER BY tick, part, verdict"
+SELECT_DECISION_OF = f"""
+{_DECISIONS} WHERE trial = ? AND attempt = ? AND verdict <> 'rung' ORDER BY tick LIMIT 1
+"""
+SELECT_COMPLETE = """
+SELECT number, told, attempt FROM trial
+WHERE told > ? AND told <= ? AND state = 'complete' ORDER BY told
+"""
+SELECT_REPORTS = """
+SELECT name, step, value FROM metric WHERE trial = ? AND attempt = ? ORDER BY tick, name
+"""
+SELECT_ALL_REPORTS = """
+SELECT m.tick, m.trial, m.attempt, m.step, m.name, m.value FROM metric AS m
+JOIN trial AS t ON m.trial = t.number AND m.attempt = t.attempt
+WHERE t.told IS NOT NULL ORDER BY m.tick, m.name
+"""
+COUNT_STEPS = """
+SELECT count(*) FROM (SELECT DISTINCT trial, attempt, step FROM metric)
+"""
 TELL = """
 UPDATE trial SET told = ?, link = ?, state = ?, finished = ?, seconds = ?, value = ?, results = ?,
                  error = ?, traceback = ?
@@ -184,7 +215,9 @@ WHERE number = ? AND state = 'failed'
 SELECT_DAMAGE = "SELECT integrity_check FROM pragma_integrity_check WHERE integrity_check <> 'ok'"
 SELECT_ORPHANS = 'SELECT "table", rowid, parent FROM pragma_foreign_key_check'
 SELECT_STRAY_METRICS = """
-SELECT DISTINCT m.trial FROM metric AS m LEFT JOIN trial AS t ON m.trial = t.number
+SELECT DISTINCT m.trial
+FROM (SELECT trial, attempt FROM metric UNION ALL SELECT trial, attempt FROM decision) AS m
+LEFT JOIN trial AS t ON m.trial = t.number
 WHERE t.number IS NULL OR m.attempt NOT BETWEEN 1 AND t.attempt
 """
 INSERT_ATTEMPT = """

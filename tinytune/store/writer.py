@@ -12,13 +12,16 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 from tinytune import db, draw, process
 from tinytune.digest import START, Sum, digest
 from tinytune.errors import LeaseLostError, StudyFileError
 from tinytune.history import (
     Claim,
+    Decision,
     Environment,
     ObjectiveReference,
     Outcome,
@@ -57,6 +60,8 @@ def create(
         _json(study.settings), study.seed, int(study.use_defaults), study.budget,
         _json(vars(study.objective)), None if source is None else source.hash,
         None if study.copied is None else _json(study.copied),
+        _json({"rules": list(map(vars, study.stopping)), "audit": study.audit})
+        if study.stopping else None,
     )  # fmt: skip
     statements += [(sql.INSERT_STUDY, row), (sql.INSERT_CLOCK, (len(copies), START))]
     for number, trial in enumerate(copies):
@@ -252,8 +257,17 @@ class Store(Reader):
             tick = self._tick_if_held(token)
             self._db.change(sql.SET_PARAMS, (_json(params), tick, origin, search, token.number))
 
-    def report(self, token: Token, step: int, metrics: Mapping[str, float]) -> None:
-        """Append one step's numbers; LeaseLostError if the trial was taken away."""
+    def report(
+        self,
+        token: Token,
+        step: int,
+        metrics: Mapping[str, float],
+        rungs: Sequence[Decision] = (),
+    ) -> int:
+        """Append one step's numbers and the rungs that it reaches; return the tick.
+
+        LeaseLostError if the trial was taken away.
+        """
         now = time.time()
         values = {n: None if math.isnan(value) else float(value) for n, value in metrics.items()}
         with self._reporting:
@@ -264,14 +278,34 @@ class Store(Reader):
                 self._db.change_many(
                     sql.INSERT_METRIC, ((token.number, token.attempt, *row) for row in rows)
                 )
+                made = [_decision(replace(rung, tick=tick)) for rung in rungs]
+                for decision in made:
+                    self._db.change(sql.INSERT_DECISION, decision)
             if reported is not None:
-                for row in rows:
+                for row in (*rows, *map(_summed, made)):
                     reported.step(*row)
                 self._reported[token] = reported
+        return tick
 
-    def tell(self, token: Token, outcome: Outcome, seconds: float) -> None:
-        """Write how a trial ended, durably; LeaseLostError if it was taken away."""
+    def decide(self, token: Token, decision: Decision) -> None:
+        """Write what a stopping rule decided of a trial that goes on all the same.
+
+        LeaseLostError if it was taken away.
+        """
+        with self._reporting, self._db.transaction():
+            self._check_held(token)
+            self._decided(token, decision)
+
+    def tell(
+        self, token: Token, outcome: Outcome, seconds: float, decision: Decision | None = None
+    ) -> None:
+        """Write how a trial ended, durably, and which decision ended it, if one did.
+
+        LeaseLostError if it was taken away.
+        """
         with self._db.transaction(durable=True):
+            if decision is not None:
+                self._decided(token, decision)
             self._tell(token, outcome, seconds)
         self._db.checkpoint()
 
@@ -286,6 +320,19 @@ class Store(Reader):
             for number in numbers:
                 if self._db.change(sql.KEEP_FAILURE, (number,)):
                     self._db.change(sql.RETRY, (number,))
+
+    def _check_held(self, token: Token) -> None:
+        held = (token.number, token.attempt, token.worker)
+        self._held(token, self._db.one(sql.IS_HELD, held))
+
+    def _decided(self, token: Token, decision: Decision) -> None:
+        """Append a decision, and add it to the sum of what the attempt has reported."""
+        reported = self._reported.pop(token, None)  # not known any more if this fails
+        row = _decision(decision)
+        self._db.change(sql.INSERT_DECISION, row)
+        if reported is not None:
+            reported.step(*_summed(row))
+            self._reported[token] = reported
 
     def _append(self) -> tuple[int, int]:
         """Take the next number and a tick for a trial that comes on top of the budget."""
@@ -352,3 +399,14 @@ class Store(Reader):
 
 def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
+
+
+def _decision(of: Decision) -> tuple[object, ...]:
+    """Return a decision's row."""
+    return of.trial, of.attempt, of.tick, of.part, of.step, of.verdict, _json(of.facts)
+
+
+def _summed(row: Sequence[object]) -> tuple[object, ...]:
+    """Return of a decision's row what its attempt's sum takes in, as SELECT_REPORTED does."""
+    _, _, tick, part, step, verdict, facts = row
+    return verdict, step, tick, float(cast("int", part)), facts  # a real number, as in its union

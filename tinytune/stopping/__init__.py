@@ -1,0 +1,158 @@
+"""The rules that end hopeless trials early: one rule, one file, and the table of their names.
+
+A rule is a pure function of what was reported: of the trial's own curve, of the curves of trials
+that were complete before, and of what others had reached. It knows no files, no processes and no
+clock. Rules are joined by `+`: the first one that says stop ends the trial.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Protocol
+
+from tinytune import named
+from tinytune.errors import UsageError
+from tinytune.history import RuleSpec
+from tinytune.stopping.curve import Curve, Facts
+
+
+class Rule(Protocol):
+    """A rule at work on one study; it may be thrown away and rebuilt at any time.
+
+    It sees curves whose small values are good: those of what is to be maximised have their sign
+    changed. NaN reaches it as infinity.
+    """
+
+    def tell(self, curve: Curve) -> None:
+        """Take in the curve of a trial that is complete; they come in the order of being told."""
+
+    def rung(self, curve: Curve) -> bool:
+        """Return whether the report just made reached a place where trials are compared."""
+
+    def note(self, number: int, place: int, value: float) -> None:
+        """Take in that a trial reached such a place, after so many steps, with this value."""
+
+    def decide(self, curve: Curve) -> Facts | None:
+        """Return what a trial is stopped for after its last report; None: it goes on."""
+
+
+class RuleOptions(Protocol):
+    """A rule's options: a frozen dataclass whose fields are JSON."""
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+    """Changes whenever the same curves would be judged differently."""
+    looks: ClassVar[bool]
+    """Whether it compares with complete trials."""
+    climbs: ClassVar[bool]
+    """Whether it has rungs, at which it compares with all that have reached them."""
+    metric: str | None
+    """The metric that it looks at; None: the first objective's, or else the first one reported."""
+    direction: str | None
+    """Whether small or large is good; None: the objective's for that, else minimize."""
+
+    def start(self, seed: int) -> Rule:
+        """Return the rule at work."""
+
+    @staticmethod
+    def sentence(facts: Mapping[str, str]) -> str:
+        """Return why a trial was stopped, from its facts as texts."""
+
+
+_CLASSES = {  # module -> its options, loaded when asked for; a name has - where a module has _
+    "median": "Median",
+    "percentile": "Percentile",
+    "patience": "Patience",
+    "threshold": "Threshold",
+    "asha": "Asha",
+    "hyperband": "Hyperband",
+    "racing": "Racing",
+}
+ENTRY_POINTS = "tinytune.stopping"  # the group under which installed packages name their rules
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of all rules: tinytune's and installed packages'."""
+    from importlib.metadata import entry_points  # slow to load
+
+    installed = (entry.name for entry in entry_points(group=ENTRY_POINTS))
+    return tuple(dict.fromkeys((*(m.replace("_", "-") for m in _CLASSES), *installed)))
+
+
+def options_class(name: str) -> type[RuleOptions]:
+    """Return the options of the rule of this name; UsageError if there is none."""
+    module_name = name.replace("-", "_")
+    if module_name in _CLASSES:
+        module = importlib.import_module(f"tinytune.stopping.{module_name}")
+        options: type[RuleOptions] = getattr(module, _CLASSES[module_name])
+        return options
+    from importlib.metadata import entry_points
+
+    for entry in entry_points(group=ENTRY_POINTS, name=name):
+        found: type[RuleOptions] = entry.load()
+        return found
+    raise UsageError(f"there is no stopping rule {name!r}: use one of {', '.join(names())}")
+
+
+def make(name: str, values: Mapping[str, object]) -> RuleOptions:
+    """Return a rule's options from their names and values; UsageError names what is wrong."""
+    options = options_class(name)
+    known = [field.name for field in dataclasses.fields(options)]  # type: ignore[arg-type]
+    for option in values:
+        if option not in known:
+            raise UsageError(
+                f"the rule {name!r} has no option {option!r}: it has {', '.join(known)}"
+            )
+    made = options(**values)
+    for option, kind in (("metric", "the name of a metric"), ("direction", "a direction")):
+        value = getattr(made, option)
+        if value is not None and not isinstance(value, str):
+            raise UsageError(f"{name}: {option} {value!r:.80} is not {kind}")
+    if made.direction not in (None, "minimize", "maximize"):
+        raise UsageError(f"{name}: direction {made.direction!r} must be minimize or maximize")
+    return made
+
+
+def parse(text: str) -> list[RuleOptions]:
+    """Read rules that are joined by `+`: `median(grace=5)+threshold(upper=10)`."""
+    parts, depth, begun = [], 0, 0
+    for place, letter in enumerate(text):
+        depth += (letter == "(") - (letter == ")")
+        if letter == "+" and not depth:
+            parts.append(text[begun:place])
+            begun = place + 1
+    parts.append(text[begun:])
+    return [make(*named.parse(part, "stopping rule")) for part in parts]
+
+
+def specs(rules: Sequence[RuleOptions]) -> tuple[RuleSpec, ...]:
+    """Return what a study stores of its rules: names, versions and options."""
+    found = []
+    for rule in rules:
+        fields = dataclasses.fields(rule)  # type: ignore[arg-type]
+        values = {field.name: getattr(rule, field.name) for field in fields}
+        found.append(RuleSpec(rule.name, rule.version, values))
+    return tuple(found)
+
+
+def from_spec(stored: RuleSpec) -> RuleOptions:
+    """Return the options that a study stored; UsageError where this tinytune cannot use them."""
+    version = options_class(stored.name).version
+    if version != stored.version:
+        raise UsageError(
+            f"the study was made with version {stored.version} of the rule {stored.name!r} and "
+            f"this tinytune has version {version}: use the tinytune that made it"
+        )
+    return make(stored.name, stored.options)
+
+
+def text(stored: Sequence[RuleSpec]) -> str:
+    """Return rules as the command line takes them, with the options that are not as usual."""
+    parts = []
+    for spec in stored:
+        usual = specs([make(spec.name, {})])[0].options
+        said = ", ".join(f"{k}={v}" for k, v in spec.options.items() if usual.get(k, spec) != v)
+        parts.append(f"{spec.name}({said})" if said else spec.name)
+    return "+".join(parts)

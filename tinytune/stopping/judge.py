@@ -1,0 +1,174 @@
+"""A study's stopping rules at work: what each makes of a report."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from tinytune import draw, stopping
+from tinytune.history import Decision, Ended, Goal, RuleSpec, StudyRecord
+from tinytune.stopping.curve import Curve, Facts
+
+_NO_VALUES = frozenset({"p"})  # facts that are floats and no values of the metric
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of the rules, and the metric that it looks at."""
+
+    options: stopping.RuleOptions
+    rule: stopping.Rule
+    goals: tuple[Goal, ...]
+
+    def metric(self, reported: Iterable[str]) -> str | None:
+        """Return the metric to look at, of those that were reported."""
+        found = sorted(reported)
+        wanted = self.options.metric
+        if wanted is None:
+            wanted = self.goals[0].name if self.goals[0].name in found else next(iter(found), None)
+        return wanted if wanted in found else None
+
+    def sign(self, metric: str) -> float:
+        """Return 1 where small values are good, and where they are not to be changed; else -1."""
+        if getattr(self.rule, "is_raw", False):
+            return 1.0
+        known = {goal.name: goal.direction for goal in self.goals}
+        direction = self.options.direction or known.get(metric, "minimize")
+        return 1.0 if direction == "minimize" else -1.0
+
+
+class Attempt:
+    """What one attempt at a trial has reported: a curve for each rule."""
+
+    def __init__(self, number: int, attempt: int, parts: Sequence[Part]) -> None:
+        self.number, self.attempt, self._parts = number, attempt, parts
+        self._curves: dict[tuple[int, str], Curve] = {}
+        self._reported: set[str] = set()
+        self._now: Mapping[str, float] = {}
+
+    def add(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Take in a report."""
+        self._reported |= metrics.keys()
+        self._now = metrics
+        for metric, value in metrics.items():
+            for place, part in enumerate(self._parts):
+                curve = self._curves.setdefault((place, metric), Curve(self.number))
+                curve.add(step, part.sign(metric) * value)
+
+    def curve(self, place: int) -> Curve | None:
+        """Return the curve that a rule looks at, None where the last report was not about it."""
+        metric = self._parts[place].metric(self._reported)
+        if metric is None or metric not in self._now:
+            return None
+        return self._curves[place, metric]
+
+    def whole(self, place: int) -> Curve | None:
+        """Return the curve that a rule looks at."""
+        metric = self._parts[place].metric(self._reported)
+        return None if metric is None else self._curves[place, metric]
+
+    def sign(self, place: int) -> float:
+        """Return the sign with which a rule sees its metric."""
+        metric = self._parts[place].metric(self._reported)
+        return 1.0 if metric is None else self._parts[place].sign(metric)
+
+
+class Judge:
+    """The rules at work, told of everything up to a tick. It may be thrown away and rebuilt."""
+
+    def __init__(self, record: StudyRecord) -> None:
+        self.seen = 0  # the tick up to which it was told
+        self._record = record
+        self.parts = [
+            Part(options, options.start(record.seed), record.goals)
+            for options in map(stopping.from_spec, record.stopping)
+        ]
+        self.looks = any(part.options.looks for part in self.parts)
+        """Whether it has to be told of complete trials."""
+        self.has_rungs = any(part.options.climbs for part in self.parts)
+        """Whether it has to be told which rungs trials have reached."""
+
+    def attempt(self, number: int, attempt: int) -> Attempt:
+        """Return an attempt that has reported nothing yet."""
+        return Attempt(number, attempt, self.parts)
+
+    def tell(self, ended: Ended) -> None:
+        """Take in a complete trial."""
+        whole = self.attempt(ended.number, 0)
+        for metric, step, value in ended.reports:
+            whole.add(step, {metric: value})
+        for place, part in enumerate(self.parts):
+            curve = whole.whole(place)
+            if curve is not None:
+                part.rule.tell(curve)
+
+    def note(self, mark: Decision) -> None:
+        """Take in that a trial has reached a rung."""
+        value = mark.facts.get("value")
+        number = math.inf if value is None else float(value)
+        self.parts[mark.part].rule.note(mark.trial, int(mark.facts["place"]), number)
+
+    def rungs(self, attempt: Attempt, step: int) -> list[Decision]:
+        """Return the rungs that the last report has reached; their tick is not known yet."""
+        found = []
+        for place, part in enumerate(self.parts):
+            curve = attempt.curve(place)
+            if curve is not None and part.rule.rung(curve):
+                facts = _plain({"place": len(curve), "value": curve.values[-1]}, 1.0)
+                found.append(
+                    Decision(attempt.number, attempt.attempt, 0, place, step, "rung", facts)
+                )
+        return found
+
+    def decide(self, attempt: Attempt, step: int, tick: int) -> Decision | None:
+        """Return the first rule's verdict that would stop a trial, None where it goes on."""
+        for place, part in enumerate(self.parts):
+            curve = attempt.curve(place)
+            facts = None if curve is None else part.rule.decide(curve)
+            if facts is not None:
+                verdict: Literal["spared", "stop"] = "stop"
+                if self._is_spared(attempt.number):
+                    verdict = "spared"
+                plain = _plain(facts, attempt.sign(place))
+                return Decision(
+                    attempt.number, attempt.attempt, tick, place, step, verdict, plain
+                )  # fmt: skip
+        return None
+
+    def _is_spared(self, number: int) -> bool:
+        if not self._record.audit:
+            return False
+        return draw.uniform(self._record.seed, number, "audit") < self._record.audit
+
+
+def _plain(facts: Facts, sign: float) -> Facts:
+    """Return facts as they were reported: with their own sign, and without what is infinite."""
+    found: Facts = {}
+    for name, value in facts.items():
+        if isinstance(value, float):
+            if math.isfinite(value):
+                found[name] = value if name in _NO_VALUES else sign * value + 0.0
+        else:
+            found[name] = value
+    return found
+
+
+def sentence(spec: RuleSpec, facts: Mapping[str, object]) -> str:
+    """Return why a trial was stopped, in words."""
+    texts = {
+        name: f"{value:g}" if isinstance(value, float) else str(value)
+        for name, value in facts.items()
+    }
+    try:
+        return stopping.options_class(spec.name).sentence(_Known(texts))
+    except Exception:  # noqa: BLE001 - a rule of somebody else's, or facts that were changed
+        return ", ".join(f"{name} {text}" for name, text in texts.items())
+
+
+class _Known(dict[str, str]):
+    """Facts as texts; what is missing was no finite number."""
+
+    def __missing__(self, name: str) -> str:
+        return "not finite"

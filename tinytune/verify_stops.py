@@ -1,0 +1,96 @@
+"""Recomputes every decision of a study's stopping rules: to stop, and to go on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
+
+from tinytune.history import Decision, StudyRecord, TrialRecord
+from tinytune.stopping.judge import Attempt, Judge
+from tinytune.store.reader import Reader
+
+
+@dataclass(frozen=True)
+class Stops:
+    """What recomputing gave: how many decisions are the same, and what is wrong with others."""
+
+    exact: int = 0  # trials that were stopped, or spared by the audit
+    problems: tuple[str, ...] = ()
+
+
+def verify_stops(
+    reader: Reader, record: StudyRecord, trials: list[TrialRecord], before: Callable[[], object]
+) -> Stops:
+    """Judge all reports of the trials that ended again, each from what was there at its tick.
+
+    `before()` is called before each report. TinytuneError where a rule is not known here.
+    """
+    stored = {_place(each): each for each in reader.decisions()}
+    if not record.stopping:
+        stray = tuple(f"trial {each.trial} was judged without a rule" for each in stored.values())
+        return Stops(0, stray)
+    judge = Judge(record)
+    last = {(trial.number, trial.attempt) for trial in trials if trial.told is not None}
+    mine = {place: each for place, each in stored.items() if (each.trial, each.attempt) in last}
+    found = {_place(each): each for each in _decisions(reader, judge, before)}
+    places = sorted(mine.keys() | found.keys())
+    problems = [
+        _problem(mine.get(place), found.get(place))
+        for place in places
+        if mine.get(place) != found.get(place)
+    ]
+    wrong = [
+        f"trial {trial.number} is stopped, and no rule said so"
+        for trial in trials
+        if trial.state == "stopped"
+        and not any(d.trial == trial.number and d.verdict == "stop" for d in mine.values())
+    ]
+    exact = sum(mine[place] == found.get(place) for place in mine if place[2] != "rung")
+    return Stops(exact, tuple(dict.fromkeys(problems + wrong)))
+
+
+def _place(of: Decision) -> tuple[int, int, str]:
+    return of.tick, of.part, of.verdict
+
+
+def _problem(stored: Decision | None, computed: Decision | None) -> str:
+    decision = stored or computed
+    assert decision is not None  # noqa: S101 - one of them differs from the other
+    where = f"trial {decision.trial} at step {decision.step}"
+    if computed is None:
+        return f"{where}: the stored {decision.verdict} is not what the rule says"
+    if stored is None:
+        return f"{where}: the rule's {decision.verdict} is not in the file"
+    return f"{where}: the rule compared {computed.facts}, not {stored.facts}"
+
+
+def _decisions(reader: Reader, judge: Judge, before: Callable[[], object]) -> Iterator[Decision]:
+    """Yield what the rules say of the reports, in the order of ticks."""
+    end = reader.tick()
+    complete = reader.complete(0, end) if judge.looks else []
+    rungs = reader.rungs(0, end) if judge.has_rungs else []
+    attempts: dict[int, Attempt] = {}
+    ended: set[int] = set()
+    told = noted = 0
+    for (tick, number), rows in groupby(reader.reports(), key=itemgetter(0, 1)):
+        before()
+        reported = list(rows)
+        step = reported[0][3]
+        attempt = attempts.setdefault(number, judge.attempt(number, reported[0][2]))
+        attempt.add(step, {name: value for *_, name, value in reported})
+        if number in ended:
+            continue
+        while told < len(complete) and complete[told].told <= tick:
+            judge.tell(complete[told])
+            told += 1
+        for rung in judge.rungs(attempt, step):
+            yield Decision(number, rung.attempt, tick, rung.part, step, "rung", rung.facts)
+        while noted < len(rungs) and rungs[noted].tick <= tick:
+            judge.note(rungs[noted])
+            noted += 1
+        decision = judge.decide(attempt, step, tick)
+        if decision is not None:
+            ended.add(number)
+            yield decision
