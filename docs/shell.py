@@ -99,6 +99,7 @@ _USAGES = {
     "show": "STUDY NUMBER",
     "status": "STUDY",
     "searches": "",
+    "stoppings": "",
     "verify": "STUDY",
     "replicate": "STUDY",
     "extract": "STUDY DIR",

@@ -165,7 +165,7 @@ ODD_CELLS = (
 )  # fmt: skip
 TABLES = (
     "study", "study", "study", "trial", "trial", "trial", "worker", "attempt", "metric", "source",
-    "clock",
+    "clock", "decision", "lesson",
 )  # fmt: skip
 
 
