@@ -100,6 +100,7 @@ _USAGES = {
     "status": "STUDY",
     "searches": "",
     "stoppings": "",
+    "stopping-report": "STUDY",
     "verify": "STUDY",
     "replicate": "STUDY",
     "extract": "STUDY DIR",

@@ -480,11 +480,11 @@ def test_control_characters_of_a_file_do_not_reach_the_terminal(tmp_path):
 
 def test_every_command_and_option_has_help():
     text = tinytune("--help").stdout
-    commands = re.findall(r"^  (\w+)  +\S", text.partition("Commands:")[2], re.MULTILINE)
+    commands = re.findall(r"^  ([\w-]+)  +\S", text.partition("Commands:")[2], re.MULTILINE)
     assert commands == [
         "run", "resume", "best", "trials", "show", "status", "searches", "stoppings",
-        "verify", "replicate", "extract", "diff", "add", "ask", "tell", "pack", "retry", "release",
-        "check",
+        "stopping-report", "verify", "replicate", "extract", "diff", "add", "ask", "tell",
+        "pack", "retry", "release", "check",
     ]  # fmt: skip
     for command in commands:
         text = tinytune(command, "--help").stdout

@@ -36,7 +36,7 @@ ROWS = [
     {"child"},
     {"supervisor"},
     {"session"},
-    {"check", "verify", "verify_stops", "replicate", "extract", "contrast"},
+    {"check", "verify", "verify_stops", "savings", "replicate", "extract", "contrast"},
     {"output"},
     {"decorator"},
     {"cli"},

@@ -57,7 +57,7 @@ def by_the_paper(curve, others, share, grace, sign):
             until = [worst(sign * v) for s, v in sorted(other.items()) if s <= step]
             if until:
                 means.append(sum(until) / len(until))
-        if len(seen) <= grace or len(means) < 2:
+        if len(seen) < grace or len(means) < 2:
             continue
         best = min(worst(sign * v) for v in seen.values())
         place = share * (len(means) - 1)
@@ -119,7 +119,7 @@ def test_median_waits_for_trials_and_for_steps():
     for number in range(3):
         assert judged(rules, bad) is None
         rules.tell(ended(number, dict.fromkeys(range(100), 1.0)))
-    assert judged(rules, bad) == 5  # after a twentieth of 100 reports
+    assert judged(rules, bad) == 4  # after a twentieth of 100 reports
     assert judged(judge("median(min_trials=3, grace=9, interval=4)"), bad) is None
 
 
@@ -189,7 +189,7 @@ def test_patience():
     rules = judge("patience(patience=3, min_delta=0.1)")
     assert judged(rules, dict(enumerate([9, 5, 4.95, 4.92, 4.91, 3]))) == 4
     assert judged(rules, dict(enumerate([9, 5, 4, 3, 2, 1, 0]))) is None
-    assert judged(judge("patience(patience=2, grace=5)"), dict.fromkeys(range(9), 1.0)) == 5
+    assert judged(judge("patience(patience=2, grace=5)"), dict.fromkeys(range(9), 1.0)) == 4
     up = judge("patience(patience=2)", "maximize")
     assert judged(up, dict(enumerate([1, 2, 3, 3, 3]))) == 4
     assert judged(rules, dict(enumerate([math.nan, math.nan, math.nan, math.nan, 2.0]))) == 3

@@ -392,6 +392,7 @@ def stoppings(form: DetailFormat = "table", debug: Debug = False) -> None:
 # A result may be negative, and must not be taken for an option.
 NEGATIVE = {"ignore_unknown_options": True}
 for further_command, settings in (
+    (proof.stopping_report, None),
     (proof.verify, None),
     (proof.replicate, None),
     (proof.extract, None),

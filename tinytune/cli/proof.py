@@ -42,6 +42,21 @@ def verify(
     raise typer.Exit(0 if found.is_good else 1)
 
 
+def stopping_report(study: StudyFile, form: DetailFormat = "table", debug: Debug = False) -> None:
+    """Show what early stopping has saved, how often it was wrong, and what short trials give."""
+    from tinytune import savings as measuring
+    from tinytune.output import formats, savings
+    from tinytune.store.reader import Reader
+
+    formats.check_detail_format(form)
+    with Reader(study) as reader:
+        record, found = reader.study(), measuring.savings(reader)
+    if form == "json":
+        typer.echo(formats.json_text(savings.savings_json(found)))
+    else:
+        typer.echo(savings.savings_text(found, record))
+
+
 def replicate(
     study: StudyFile,
     output: Annotated[

@@ -25,8 +25,8 @@ _LEAST_GRACE = 2
 class Median:
     """Options of the median rule.
 
-    No trial is stopped before it has made more than `grace` reports ("auto": 2, or a twentieth of
-    the longest complete curve), and before `min_trials` others are complete; then every
+    No trial is stopped before its `grace`-th report ("auto": the second, or a twentieth of the
+    longest complete curve), and before `min_trials` others are complete; from then on every
     `interval`-th report is looked at.
 
     Suits any objective that reports as it goes on, and any search: it needs no settings. Weak where
@@ -102,8 +102,8 @@ class RunningMeans:
         grace = self._grace
         if not isinstance(grace, int):
             grace = max(_LEAST_GRACE, self._longest // _SHARE)
-        after = len(curve) - grace
-        if after < 1 or (after - 1) % self._interval:
+        after = len(curve) - max(grace, 1)
+        if after < 0 or after % self._interval:
             return None
         means = self._at(curve.steps[curve.latest])
         if len(means) < self._min_trials:

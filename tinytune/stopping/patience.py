@@ -16,8 +16,8 @@ from tinytune.stopping.curve import Curve, Facts
 class Patience:
     """Options of patience.
 
-    A trial is stopped if the last `patience` reports, after the first `grace`, were not better by
-    more than `min_delta` than the best one before them.
+    A trial is stopped if the last `patience` reports were not better by more than `min_delta` than
+    the best one before them; not before its `grace`-th report.
 
     Suits training that overfits or stalls. Weak on noisy curves and on those with plateaus; it
     compares with no other trial, so that bad trials that still improve go on.
@@ -74,7 +74,7 @@ class Waiting:
         """Return the best value before the last reports, None where one of them is better."""
         patience = self._options.patience
         before = len(curve) - patience
-        if before < 1 or len(curve) <= self._options.grace:
+        if before < 1 or len(curve) < self._options.grace:
             return None
         best = min(curve.values[:before])
         latest = min(curve.values[before:])

@@ -17,7 +17,7 @@ class Threshold:
     """Options of thresholds.
 
     A trial is stopped if the metric is above `upper`, below `lower`, or, unless `nan` is false, no
-    finite number; after the first `grace` reports.
+    finite number; not before its `grace`-th report.
 
     Suits training that diverges: `--stop median+threshold`. It compares with no other trial.
     """
@@ -80,7 +80,7 @@ class Bounds:
         """Return the value and the bound that it has passed, None where it is within."""
         options = self._options
         value = curve.values[curve.latest]
-        if len(curve) <= options.grace:
+        if len(curve) < options.grace:
             return None
         if not math.isfinite(value):
             return {"reports": len(curve)} if options.nan else None

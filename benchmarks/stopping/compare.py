@@ -1,0 +1,323 @@
+"""Early stopping at equal total steps, beside Optuna's pruners: writes results.md and curves.svg.
+
+python benchmarks/stopping/compare.py HARNESS            # runs what is missing, then writes
+python benchmarks/stopping/compare.py HARNESS --report   # writes from what is there
+
+HARNESS is the quality harness's folder, with learning-curve tables and `mf.py`. Runs are kept in
+build/stopping. Needs numpy and optuna.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinytune import draw, search, stopping
+from tinytune.distributions import Choice, Float, Int
+from tinytune.history import Ended, Finished, Goal, ObjectiveReference, Pending, StudyRecord
+from tinytune.space import Params, Space
+from tinytune.stopping.judge import Attempt, Judge
+
+HERE = Path(__file__).parent
+RUNS = HERE.parents[1] / "build" / "stopping"
+SEEDS = 10
+OURS = {  # name -> search, rules; {R} are the steps of a whole trial
+    f"tinytune {name} + {rules.partition('(')[0]}": (name, rules)
+    for name in ("random", "tpe", "gp")
+    for rules in ("none", "median", "asha", "hyperband(max_steps={R})")
+    if name != "gp" or rules.startswith(("none", "hyperband"))
+}
+PEERS = {
+    f"optuna {sampler} + {label}": f"{sampler}+{pruner}"
+    for sampler in ("random", "tpe")
+    for pruner, label in (
+        ("none", "none"),
+        ("median", "MedianPruner"),
+        ("sha", "SuccessiveHalvingPruner"),
+        ("hyperband", "HyperbandPruner"),
+    )
+}
+WORKERS = (1, 4)
+AT = (10, 20, 50)  # whole trainings' worth of steps
+
+
+def space_of(parameters: Sequence[dict[str, Any]]) -> Space:
+    """Return tinytune's space of the harness's parameters."""
+    found: dict[str, Float | Int | Choice] = {}
+    for p in parameters:
+        if p["type"] == "cat":
+            found[p["name"]] = Choice(*p["choices"], when=p.get("when"))
+        else:
+            kind = Int if p["type"] == "int" else Float
+            found[p["name"]] = kind(p["low"], p["high"], log=p["log"], when=p.get("when"))
+    return Space.of(found)
+
+
+class Study:
+    """A search and its stopping rules, as the harness drives them: ask, report, tell."""
+
+    def __init__(self, parameters: Any, seed: int, whole: int, name: str, rules: str) -> None:
+        space = space_of(parameters)
+        self.search = search.make(name, {}).start(space, seed, None)
+        specs = ()
+        if rules != "none":
+            specs = stopping.specs(stopping.parse(rules.format(R=whole)))
+        self.judge = Judge(
+            StudyRecord(
+                space, search.spec(search.make(name, {})), (Goal("loss", "minimize"),), {}, seed,
+                use_defaults=False, budget=None, objective=ObjectiveReference("f"), stopping=specs,
+            )
+        )  # fmt: skip
+        self.asked = self.ticks = 0
+        self.running: dict[int, tuple[int, Params, Attempt, list[float]]] = {}
+
+    def ask(self) -> dict[str, Any]:
+        """Return the next configuration."""
+        pending = [Pending(number, params) for number, params, *_ in self.running.values()]
+        params = self.search.suggest(self.asked, pending)
+        if params is None:
+            raise RuntimeError("the search has no more to suggest")
+        config = dict(params)
+        attempt = self.judge.attempt(self.asked, 1)
+        self.running[id(config)] = (self.asked, params, attempt, [])
+        self.asked += 1
+        return config
+
+    def report(self, config: dict[str, Any], step: int, value: float) -> bool:
+        """Take in a step's value; return whether the trial is to stop."""
+        _, _, attempt, values = self.running[id(config)]
+        self.ticks += 1
+        values.append(value)
+        attempt.add(step, {"loss": value})
+        for rung in self.judge.rungs(attempt, step):
+            self.judge.note(rung)
+        return self.judge.decide(attempt, step, self.ticks) is not None
+
+    def tell(self, config: dict[str, Any], value: float | None) -> None:
+        """End a trial: with its value, or stopped."""
+        number, params, _, values = self.running.pop(id(config))
+        self.ticks += 1
+        if value is None:
+            self.search.tell(Finished(number, "stopped", params, values[-1]))
+            return
+        self.search.tell(Finished(number, "complete", params, value))
+        reports = tuple(("loss", step, v) for step, v in enumerate(values, start=1))
+        self.judge.tell(Ended(number, self.ticks, reports))
+
+
+def load(harness: Path) -> Any:
+    """Return the harness's module for early stopping, with our studies registered there."""
+    sys.path.insert(0, str(harness))
+    for library in ("OMP", "OPENBLAS", "MKL"):
+        os.environ[f"{library}_NUM_THREADS"] = "1"
+    import mf
+
+    for label, (name, rules) in OURS.items():
+        mf.MF[label] = lambda space, seed, whole, _budget, _workers, n=name, r=rules: Study(
+            space, seed, whole, n, r
+        )
+    return mf
+
+
+def perform(mf: Any, folder: Path) -> None:
+    """Run everything that is missing, seed by seed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for seed in range(SEEDS):
+        for workers in WORKERS:
+            for label in (*OURS, *PEERS):
+                path = folder / f"{label}.{workers}.jsonl"
+                have = {(line["p"], line["s"]) for line in lines(path)}
+                with path.open("a", encoding="utf-8") as file:
+                    for problem in mf.P.MF_DEV:
+                        if (problem, seed) not in have:
+                            name = PEERS.get(label, label)
+                            found = mf.run_once(name, problem, seed, workers)
+                            file.write(json.dumps(found) + "\n")
+                            file.flush()
+        print("seed", seed, flush=True)
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    """Return the whole lines of a file, none if there is no file."""
+    if not path.exists():
+        return []
+    text = path.read_text(encoding="utf-8")
+    return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+
+
+class Board:
+    """Normalised regrets: 0 the best value known, 1 random search with as many whole trainings."""
+
+    def __init__(self, mf: Any, folder: Path) -> None:
+        import refs
+
+        self._levels, self._references = refs.LEVELS, refs.load()
+        self.problems = list(mf.P.MF_DEV)
+        self.runs = {
+            (label, workers): lines(folder / f"{label}.{workers}.jsonl")
+            for label in (*OURS, *PEERS)
+            for workers in WORKERS
+        }
+        self._best = {p: self._references[f"hpo_{p}/0"]["best"] for p in self.problems}
+        for found in self.runs.values():
+            for run in found:
+                if run["v"]:
+                    self._best[run["p"]] = min(self._best[run["p"]], *run["v"])
+
+    def regrets(self, label: str, workers: int, trainings: float) -> dict[tuple[str, int], float]:
+        """Return the regret of each run after so many whole trainings' worth of steps."""
+        found = {}
+        for run in self.runs[label, workers]:
+            reference = self._references[f"hpo_{run['p']}/0"]
+            place = int(np.searchsorted(run["e"], trainings * run["R"], side="right")) - 1
+            value = run["v"][place] if place >= 0 else reference["q"][0]
+            level = min(self._levels, key=lambda known: abs(known - trainings))
+            usual = reference["q"][self._levels.index(level)]
+            best = self._best[run["p"]]
+            found[run["p"], run["s"]] = float(np.clip((value - best) / (usual - best), 0, 2))
+        return found
+
+
+def mean(regrets: dict[tuple[str, int], float], problems: Sequence[str]) -> float:
+    """Return the mean over problems of the mean over seeds."""
+    return float(
+        np.mean([np.mean([v for (p, _), v in regrets.items() if p == q]) for q in problems])
+    )
+
+
+def interval(ours: dict[tuple[str, int], float], other: dict[tuple[str, int], float]) -> str:
+    """Return the mean paired difference, and its 95 % interval by a bootstrap over runs."""
+    gaps = np.array([ours[key] - other[key] for key in sorted(ours.keys() & other.keys())])
+    means = []
+    for turn in range(2000):
+        units = draw.uniforms(len(gaps), 0, turn, "bootstrap")
+        means.append(gaps[(units * len(gaps)).astype(int)].mean())
+    low, high = np.quantile(means, (0.025, 0.975))
+    text = f"{gaps.mean():+.3f} ({low:+.3f} to {high:+.3f})"
+    return f"**{text}**" if low > 0 else text
+
+
+def report(board: Board) -> str:
+    """Return the whole of results.md."""
+    parts = [INTRODUCTION.format(problems=" and ".join(board.problems), seeds=SEEDS)]
+    for workers in WORKERS:
+        parts += [f"## {workers} worker{'s' if workers > 1 else ''}", ""]
+        heads = ["search + rule", *(f"after {at}" for at in AT), "trials", "runs"]
+        rows = []
+        for label in (*OURS, *PEERS):
+            runs = board.runs[label, workers]
+            if runs:
+                means = [mean(board.regrets(label, workers, at), board.problems) for at in AT]
+                trials = np.mean([run["trials"] for run in runs])
+                cells = [f"{m:.3f}" for m in means] + [f"{trials:.0f}", str(len(runs))]
+                name = f"**{label}**" if label in OURS else label
+                rows.append((means[-1], f"| {name} | " + " | ".join(cells) + " |"))
+        parts += [f"| {' | '.join(heads)} |", "|" + " --- |" * len(heads)]
+        parts += [row for _, row in sorted(rows)] + [""]
+        parts += [PAIRED, ""]
+        ours = [label for label in OURS if "hyperband" in label or "asha" in label]
+        peers = [label for label in PEERS if "tpe" in label and "none" not in label]
+        parts += [f"| ours | {' | '.join(peers)} |", "|" + " --- |" * (len(peers) + 1)]
+        for label in ours:
+            own = board.regrets(label, workers, AT[-1])
+            if own:
+                cells = [interval(own, board.regrets(peer, workers, AT[-1])) for peer in peers]
+                parts.append(f"| {label} | {' | '.join(cells)} |")
+        parts.append("")
+    return "\n".join(parts).rstrip() + "\n"
+
+
+PAIRED = "Paired differences after 50 trainings, ours less Optuna's; bold where ours is worse:"
+INTRODUCTION = """\
+# Early stopping at equal total steps
+
+`compare.py` writes this file; do not edit it. Problems: {problems}, tables of real learning curves
+of 27 epochs (scikit-learn models on its own data); {seeds} seeds each; 50 whole trainings' worth of
+epochs. **Regret** is normalised: 0 is the best value known, 1 what random search reaches with as
+many whole trainings; the incumbent is the best trial that was trained to its end. Two problems are
+few: differences between rules here say little about yours. Peers are Optuna 5.0.0's.
+
+![regret against epochs](curves.svg)
+"""
+
+
+TITLE = "Regret against whole trainings, 1 worker"
+SVG = (
+    '<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
+    'font-family="sans-serif" font-size="12">'
+)
+
+
+def picture(board: Board) -> str:
+    """Return a drawing of regret against whole trainings, one worker."""
+    shown = {
+        "tinytune random + none": "#9a9a9a",
+        "tinytune random + hyperband": "#56b4e9",
+        "tinytune tpe + asha": "#0072b2",
+        "tinytune tpe + hyperband": "#009e73",
+        "optuna tpe + MedianPruner": "#e69f00",
+        "optuna tpe + SuccessiveHalvingPruner": "#d55e00",
+        "optuna tpe + HyperbandPruner": "#cc79a7",
+    }
+    places = [2 * i for i in range(1, 26)]
+    left, top, width, height = 60, 30, 420, 280
+    parts = [
+        SVG.format(width=left + width + 290, height=top + height + 50),
+        '<rect width="100%" height="100%" fill="white"/>',
+        f'<text x="{left}" y="18" font-weight="bold">{TITLE}</text>',
+    ]
+    for tick in (0.0, 0.5, 1.0, 1.5):
+        y = top + height * (1 - tick / 1.5)
+        parts.append(
+            f'<line x1="{left}" y1="{y:.0f}" x2="{left + width}" y2="{y:.0f}" stroke="#dddddd"/>'
+            f'<text x="{left - 8}" y="{y + 4:.0f}" text-anchor="end">{tick}</text>'
+        )
+    for tick in (10, 20, 30, 40, 50):
+        x = left + width * tick / 50
+        parts.append(
+            f'<text x="{x:.0f}" y="{top + height + 18}" text-anchor="middle">{tick}</text>'
+        )
+    for place, (label, colour) in enumerate(shown.items()):
+        if not board.runs.get((label, 1)):
+            continue
+        means = [mean(board.regrets(label, 1, at), board.problems) for at in places]
+        points = " ".join(
+            f"{left + width * at / 50:.1f},{top + height * (1 - min(m, 1.5) / 1.5):.1f}"
+            for at, m in zip(places, means, strict=True)
+        )
+        parts.append(
+            f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>'
+        )
+        y = top + 16 + 20 * place
+        x = left + width + 12
+        parts.append(
+            f'<line x1="{x}" y1="{y}" x2="{x + 18}" y2="{y}" stroke="{colour}" stroke-width="3"/>'
+            f'<text x="{x + 24}" y="{y + 4}">{label}</text>'
+        )
+    return "\n".join([*parts, "</svg>"]) + "\n"
+
+
+def main() -> None:
+    """Run what is missing, and write."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("harness", type=Path, help="the harness's folder")
+    parser.add_argument("--runs", type=Path, default=RUNS, help="where runs are kept")
+    parser.add_argument("--report", action="store_true", help="only write")
+    asked = parser.parse_args()
+    mf = load(asked.harness.resolve())
+    if not asked.report:
+        perform(mf, asked.runs)
+    board = Board(mf, asked.runs)
+    (HERE / "results.md").write_text(report(board), encoding="utf-8")
+    (HERE / "curves.svg").write_text(picture(board), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

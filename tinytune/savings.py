@@ -1,0 +1,123 @@
+"""What early stopping has saved, how often it was wrong, and what a constant length would give."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass
+
+from tinytune.history import Decision, Goal, TrialRecord
+from tinytune.store.reader import Reader
+
+LENGTHS = (1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000)  # reports of a short trial
+
+
+@dataclass(frozen=True)
+class Short:
+    """What a study of trials of one constant length would have chosen, and what it costs."""
+
+    length: int  # reports of each trial
+    steps: int  # of all of them, and of the chosen one to its end
+    trial: int  # the best after so many reports
+    value: float | None  # in the end; None where it was stopped before
+    rank: int | None  # of that value among the complete trials, 1 the best
+
+
+@dataclass(frozen=True)
+class Savings:
+    """What stopping rules have done in a study."""
+
+    whole: int  # reports of a whole trial: the median of the complete ones
+    complete: int
+    stopped: int
+    by_rule: dict[str, int]  # rule -> how many trials it stopped
+    steps: int  # that were reported
+    steps_saved: int  # if each stopped trial had gone on to `whole`
+    seconds: float  # of all trials
+    seconds_saved: float  # at each trial's own speed
+    spared: int  # trials that a rule would have stopped, and the audit let run on
+    spared_good: int  # of them, in the better half of the complete ones
+    spared_best: int  # of them, the best of all
+    short: tuple[Short, ...]
+
+    @property
+    def share_saved(self) -> float:
+        """The part of the steps that was saved."""
+        total = self.steps + self.steps_saved
+        return self.steps_saved / total if total else 0.0
+
+
+def savings(reader: Reader) -> Savings:
+    """Return what early stopping has saved in a study, as far as it has come."""
+    with reader.snapshot():
+        record, trials, decisions = reader.study(), reader.trials(), reader.decisions()
+        curves = {trial.number: _curve(reader, trial, record.goals[0]) for trial in trials}
+    goal = record.goals[0]
+    complete = [t for t in trials if t.state == "complete" and t.value is not None]
+    stopped = [t for t in trials if t.state == "stopped"]
+    lengths = [len(curves[t.number]) for t in complete if curves[t.number]]
+    whole = round(statistics.median(lengths)) if lengths else 0
+    saved = {t.number: max(0, whole - len(curves[t.number])) for t in stopped}
+    rules: dict[str, int] = {}
+    for each in _last(decisions, stopped):
+        name = record.stopping[each.part].name if each.part < len(record.stopping) else "?"
+        rules[name] = rules.get(name, 0) + 1
+    spared = {d.trial for d in decisions if d.verdict == "spared"}
+    ranked = sorted(complete, key=lambda t: _small(t.value, goal))
+    ranks = {trial.number: place for place, trial in enumerate(ranked, start=1)}
+    judged = [ranks[number] for number in spared if number in ranks]
+    return Savings(
+        whole,
+        len(complete),
+        len(stopped),
+        rules,
+        sum(map(len, curves.values())),
+        sum(saved.values()),
+        sum(t.seconds or 0.0 for t in trials),
+        sum(saved[t.number] * (t.seconds or 0.0) / max(len(curves[t.number]), 1) for t in stopped),
+        len(judged),
+        sum(2 * rank <= len(ranked) for rank in judged),
+        sum(rank == 1 for rank in judged),
+        tuple(_shorts(trials, curves, ranks, whole, goal)),
+    )
+
+
+def _curve(reader: Reader, trial: TrialRecord, goal: Goal) -> list[float]:
+    """Return what a trial reported of the objective's metric, or of the first one, in order."""
+    curves = reader.curves(trial)
+    if not curves:
+        return []
+    curve = curves.get(goal.name) or curves[min(curves)]
+    return [curve[step] for step in sorted(curve)]
+
+
+def _last(decisions: list[Decision], stopped: list[TrialRecord]) -> list[Decision]:
+    attempts = {(trial.number, trial.attempt) for trial in stopped}
+    return [d for d in decisions if d.verdict == "stop" and (d.trial, d.attempt) in attempts]
+
+
+def _small(value: float | None, goal: Goal) -> float:
+    """Return a value as one whose small ones are good."""
+    number = float("nan") if value is None else value
+    number = number if goal.direction == "minimize" else -number
+    return number if number == number else float("inf")  # noqa: PLR0124 - NaN is the worst
+
+
+def _shorts(
+    trials: list[TrialRecord],
+    curves: dict[int, list[float]],
+    ranks: dict[int, int],
+    whole: int,
+    goal: Goal,
+) -> list[Short]:
+    """Return what each constant length would have chosen, shorter than a whole trial."""
+    values = {trial.number: trial.value for trial in trials}
+    found = []
+    for length in LENGTHS:
+        there = {n: curve[length - 1] for n, curve in curves.items() if len(curve) >= length}
+        if length >= whole or not there:
+            break
+        best = min(there, key=lambda number: (_small(there[number], goal), number))
+        rank = ranks.get(best)
+        steps = length * len(curves) + whole - length
+        found.append(Short(length, steps, best, values[best] if rank else None, rank))
+    return found
