@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 4
 
-DOCS := README.md docs/cli.md docs/searches.md
+DOCS := README.md docs/cli.md docs/searches.md docs/stopping.md
 
 .PHONY: help demo test torture mutants portability lint docs format clean
 

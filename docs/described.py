@@ -117,3 +117,16 @@ def _rows(heading: str) -> list[list[str]]:
     lines = text[text.index("\n|") + 1 :].partition("\n\n")[0].splitlines()
     rows = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
     return [rows[0], *rows[2:]]
+
+
+def rules() -> None:
+    """Print all stopping rules, with their options."""
+    print("```text")
+    print(searches.text(searches.described_rules()))
+    print("```")
+
+
+def digits() -> None:
+    """Print what early stopping saves on the digits example."""
+    text = Path(__file__).parents[1] / "benchmarks" / "stopping" / "digits.md"
+    print(text.read_text(encoding="utf-8").strip())
