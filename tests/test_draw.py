@@ -2,6 +2,7 @@
 
 import math
 import random
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -185,6 +186,18 @@ def test_bulk_draws_are_philox_s_own_stream():
     assert words.tolist() == philox.random_raw(4).tolist()
     known = [0x02F4BA6408E4D89B, 0x3DD62B0B9CA8C5B2]  # with key 0, counter 1 (Random123)
     assert np.random.Philox(key=0).random_raw(2).tolist() == known
+
+
+def test_what_was_drawn_before_and_other_threads_change_no_bulk_draw():
+    wanted = [np.random.Philox(key=draw.key(3, n, "p")).random_raw(n).tolist() for n in range(40)]
+
+    def drawn(order):
+        return {n: draw.bits(n, 3, n, "p").tolist() for n in order}
+
+    with ThreadPoolExecutor(4) as pool:
+        orders = [range(40), range(39, -1, -1), [*range(0, 40, 2), *range(1, 40, 2)]] * 4
+        for found in pool.map(drawn, orders):
+            assert [found[n] for n in range(40)] == wanted
 
 
 def test_bulk_uniforms_lie_strictly_between_0_and_1_and_fill_it():

@@ -74,7 +74,7 @@ class Parameter:
 
     def is_active(self, params: Mapping[str, Value]) -> bool:
         """Return whether the parameter exists beside these values of the others."""
-        return all(condition.holds(params) for condition in self.conditions)
+        return not self.conditions or all(condition.holds(params) for condition in self.conditions)
 
     def to_json(self) -> Json:
         """Return the parameter as JSON."""
