@@ -123,6 +123,11 @@ class Space:
         return {parameter.name: parameter for parameter in self.parameters}
 
     @cached_property
+    def has_conditions(self) -> bool:
+        """Whether a parameter exists only beside some values of others."""
+        return any(parameter.conditions for parameter in self.parameters)
+
+    @cached_property
     def ordered(self) -> tuple[Parameter, ...]:
         """The parameters, each after those that its conditions look at."""
         return _in_order_of_conditions(self.parameters)
@@ -140,6 +145,8 @@ class Space:
 
     def from_units(self, unit: Callable[[str], float]) -> Params:
         """Return the configuration at `unit(name)`, in [0, 1], for each active parameter."""
+        if not self.has_conditions:
+            return {p.name: p.distribution.from_unit(unit(p.name)) for p in self.parameters}
         params: Params = {}
         for parameter in self.ordered:
             if parameter.is_active(params):

@@ -149,7 +149,7 @@ def learnt(old: Categories, hot: NDArray[np.float64], weights: Vector, mu_eff: f
     """
     rate = mu_eff / (mu_eff + 4)
     probabilities = (1 - rate) * old.probabilities
-    for i in range(len(weights)):
+    for i in np.flatnonzero(weights):
         probabilities = probabilities + rate * weights[i] * hot[i]
     return Categories(_floored(probabilities, old.least), old.least)
 

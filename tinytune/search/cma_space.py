@@ -60,41 +60,38 @@ class Encoding:
         self.is_continuous = np.array([edges is None for edges in self.edges], dtype=bool)  # (d,)
         self.is_finite = not self.is_continuous.any()
         self._scale = _Scale(self.distributions, self.is_continuous)
-        self._cells: list[dict[object, tuple[float, float]]] = [{} for _ in self._numbers]
-        self._indexes: list[dict[object, int]] = [{} for _ in self._categories]
+        self._by_name = dict(zip(self.names, self.distributions, strict=True))
+        cells: list[dict[object, tuple[float, float]]] = [{} for _ in self.names]
+        self._columns = list(zip(self.names, self.edges, cells, strict=True))
+        indexes: list[dict[object, int]] = [{} for _ in self.choices]
+        self._rest = list(zip(self.choice_names, self.choices, indexes, strict=True))
 
     def row(self, params: Mapping[str, Value]) -> Row:
         """Return a configuration as it is kept."""
-        low, high = [], []
-        for j, name in enumerate(self.names):
+        low, high, options = [], [], []
+        for name, edges, known in self._columns:
             if name not in params:
                 start, end = -_INFINITY, _INFINITY
-            elif self.edges[j] is None:
+            elif edges is None:
                 start = end = float(params[name])  # type: ignore[arg-type]
             else:
-                start, end = self._cell(j, params[name])
+                value = params[name]
+                key = (value,) if isinstance(value, bool) else value  # True is not 1
+                if key not in known:
+                    known[key] = _around(edges, self._by_name[name].to_unit(value))
+                start, end = known[key]
             low.append(start)
             high.append(end)
-        options = [
-            self._option(j, params[name]) if name in params else -1
-            for j, name in enumerate(self.choice_names)
-        ]
+        for name, choice, indexes in self._rest:
+            if name not in params:
+                options.append(-1)
+                continue
+            value = params[name]
+            key = (value,) if isinstance(value, bool) else value
+            if key not in indexes:
+                indexes[key] = choice.index(value)
+            options.append(indexes[key])
         return Row(low, high, options)
-
-    def _cell(self, j: int, value: Value) -> tuple[float, float]:
-        key = (isinstance(value, bool), value)
-        cells = self._cells[j]
-        if key not in cells:
-            edges = self.edges[j] or []
-            cells[key] = _around(edges, self.distributions[j].to_unit(value))
-        return cells[key]
-
-    def _option(self, j: int, value: Value) -> int:
-        key = (isinstance(value, bool), value)
-        indexes = self._indexes[j]
-        if key not in indexes:
-            indexes[key] = self.choices[j].index(value)
-        return indexes[key]
 
     def bounds(self, rows: Sequence[Row]) -> tuple[Matrix, Matrix]:
         """Return where the cells of some rows begin and end, each of shape (n, d), in the cube."""
@@ -129,14 +126,9 @@ class Encoding:
 
     def hot(self, rows: Sequence[Row], probabilities: Matrix) -> NDArray[np.float64]:
         """Return (n, c, k): 1 at each row's options; the probabilities where inactive."""
-        hot = np.zeros((len(rows), *probabilities.shape))
-        for i, row in enumerate(rows):
-            for j, option in enumerate(row.options):
-                if option < 0:
-                    hot[i, j] = probabilities[j]
-                else:
-                    hot[i, j, option] = 1.0
-        return hot
+        options = np.array([row.options for row in rows])[:, :, None]  # (n, c, 1)
+        hot = options == np.arange(probabilities.shape[1])
+        return np.where(options < 0, probabilities, hot.astype(np.float64))
 
     def params(self, point: Vector, options: Sequence[int]) -> Params:
         """Return the configuration at a point, (d,), clipped to the cube, with these options."""

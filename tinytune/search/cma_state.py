@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,7 +105,7 @@ class State:
     path_c: Vector  # (d,)
     decay: float = 1.0  # (1 - c_sigma)^(2 generations)
 
-    @property
+    @cached_property
     def deviations(self) -> Vector:
         """The standard deviation along each coordinate, shape (d,)."""
         return self.sigma * np.sqrt(np.diagonal(self.covariance))

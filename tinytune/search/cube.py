@@ -62,12 +62,12 @@ class Cube:
 
     def params(self, units: Vector) -> Params:
         """Return the configuration at a point; coordinates outside of the cube are clipped."""
-        clipped = dict(zip(self.names, np.clip(units, 0.0, 1.0).tolist(), strict=True))
+        clipped = dict(zip(self.names, _clipped(units).tolist(), strict=True))
         return self.space.from_units(clipped.__getitem__)
 
     def snapped(self, units: Vector) -> Vector:
         """Return the point that stands for the configuration at `units`."""
-        return self.vector(self.params(units), np.clip(units, 0.0, 1.0))
+        return self.vector(self.params(units), _clipped(units))
 
     def allows(self, units: Vector) -> bool:
         """Return whether the configuration at a point meets the space's constraints."""
@@ -95,6 +95,11 @@ class Cube:
     def _unit_of(self, index: int, value: Any, is_bool: bool) -> float:  # noqa: FBT001, ARG002
         # 1, 1.0 and True are one key of a cache; is_bool tells the last from the others.
         return self.space.parameters[index].distribution.to_unit(value)
+
+
+def _clipped(units: Vector) -> Vector:
+    """Return a point, clipped to the cube; `np.clip` takes ten times as long for so few numbers."""
+    return np.minimum(np.maximum(units, 0.0), 1.0)
 
 
 def _looked_at(space: Space) -> set[str]:

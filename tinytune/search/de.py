@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
@@ -82,6 +83,13 @@ class De:
     def start(self, space: Space, seed: int, first: Params | None) -> Population:
         """Return the search at work; `first` is trial 0."""
         return Population(self, space, seed, first)
+
+
+@lru_cache(maxsize=4096)  # asked for again when the trial's result is told
+def _normals(seed: int, number: int) -> tuple[float, float]:
+    """Return the two random numbers that a trial's factor and crossover rate depend on."""
+    first, second = normal_quantile(draw.uniforms(2, seed, number, "de rates")).tolist()
+    return first, second
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,9 +204,9 @@ class Population:
         """
         if not self._options.adapt:
             return self._factor, self._crossover
-        normals = normal_quantile(draw.uniforms(2, self._seed, number, "de rates"))
-        factor, crossover = (self._factor, self._crossover) + _SPREAD * normals
-        return min(max(float(factor), _LEAST_FACTOR), 1.0), min(max(float(crossover), 0.0), 1.0)
+        first, second = _normals(self._seed, number)
+        factor, crossover = self._factor + _SPREAD * first, self._crossover + _SPREAD * second
+        return min(max(factor, _LEAST_FACTOR), 1.0), min(max(crossover, 0.0), 1.0)
 
     def _follow(self, factor: float, crossover: float) -> None:
         """Move the memory towards rates that brought a gain; large factors weigh more (JADE)."""

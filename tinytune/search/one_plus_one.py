@@ -68,7 +68,7 @@ class Evolution:
     def __init__(self, options: OnePlusOne, cube: Cube, seed: int, first: Params | None) -> None:
         self._options, self._cube, self._seed, self._first = options, cube, seed, first
         self._known = Known()
-        self._has_conditions = any(parameter.conditions for parameter in cube.space.parameters)
+        self._has_conditions = cube.space.has_conditions
         self._parent = start_point(cube, seed, first)  # (d,)
         self._value = math.inf
         self._step, self._rate = options.step, _TARGET
