@@ -24,6 +24,7 @@ _LEAST_WIDTH = 0.03  # of a kernel, in parts of the range
 _CELL_WIDTH = 0.5  # of a kernel, in parts of the cell that it is in
 _LEAST_MASS = 1e-300
 _MOST_CELLS = 1 << 20  # of numbers; more are a continuum
+_MOST_IN_TABLE = 4096  # of logarithmic ranges: what lies in a table is not reckoned again
 _LOG_ROOT_TWO_PI = 0.9189385332046727
 
 
@@ -37,6 +38,7 @@ class Axis:
         self.is_category = isinstance(distribution, Choice) and not distribution.ordered
         self._cuts: Floats | None = None  # (count + 1,)
         self._logs: tuple[float, float, float] | None = None
+        self._table: tuple[Floats, Floats] | None = None  # the ends of each value's cell
         if isinstance(distribution, Choice) and distribution.weights is not None:
             ends = list(scalars.shares(distribution.weights))
             self._cuts = np.array([0.0, *ends[: distribution.size - 1], 1.0])
@@ -44,6 +46,9 @@ class Axis:
             start = arrays.log(float(distribution.low) - 0.5)
             end = arrays.log(float(distribution.high) + 0.5)
             self._logs = start, end - start, float(distribution.high)
+            if distribution.size <= _MOST_IN_TABLE:
+                lowest = np.rint(arrays.exp(start) + 0.5)
+                self._table = self._around(lowest + np.arange(distribution.size))
 
     def cells(self, units: Floats) -> tuple[Floats, Floats]:
         """Return the lower and the upper ends (n,) of the cells that hold `units` (n,)."""
@@ -55,13 +60,21 @@ class Axis:
             lowest = np.rint(arrays.exp(start) + 0.5)
             values = np.rint(arrays.exp(start + units * span))
             values = np.minimum(np.maximum(values, lowest), highest)
-            low = (arrays.log(values - 0.5) - start) / span
-            high = (arrays.log(values + 0.5) - start) / span
-            ends: Floats = np.minimum(np.maximum(np.stack([low, high]), 0.0), 1.0)
-            return ends[0], ends[1]
+            if self._table is None:
+                return self._around(values)
+            place = (values - lowest).astype(np.intp)
+            return self._table[0][place], self._table[1][place]
         count = float(self.count or 1)
         at: Floats = np.minimum(np.floor(units * count), count - 1.0)
         return at / count, (at + 1.0) / count
+
+    def _around(self, values: Floats) -> tuple[Floats, Floats]:
+        """Return the ends (n,) of the cells of whole numbers (n,) in a logarithmic range."""
+        start, span, _ = self._logs or (0.0, 1.0, 0.0)
+        low = (arrays.log(values - 0.5) - start) / span
+        high = (arrays.log(values + 0.5) - start) / span
+        ends: Floats = np.minimum(np.maximum(np.stack([low, high]), 0.0), 1.0)
+        return ends[0], ends[1]
 
     def snapped(self, units: Floats) -> Floats:
         """Return the middles of the cells; a continuum's units as they are."""
@@ -94,12 +107,10 @@ class Mixture:
         The prior weighs as much as the mean of the others (Watanabe 2023, 2304.11127).
         """
         count = len(points)
-        centres = np.empty((count, len(axes)))
+        centres = _snapped(axes, points)
         widths = np.ones((count, len(axes)))
-        for j, axis in enumerate(axes):
-            centres[:, j] = axis.snapped(points[:, j])
-            if not axis.is_category:
-                widths[:, j] = _widths(axis, centres[:, j])
+        numbers = [j for j, axis in enumerate(axes) if not axis.is_category]
+        widths[:, numbers] = _widths([axes[j] for j in numbers], centres[:, numbers])
         prior = linear.total(weights) / count if count else 1.0
         every = np.concatenate([np.array([prior]), weights])
         return cls(axes, centres, widths, every / linear.total(every), beliefs)
@@ -109,86 +120,105 @@ class Mixture:
         ends = np.cumsum(self.weights)
         chosen = np.searchsorted(ends, uniforms[:, 0] * ends[-1], side="right")
         chosen = np.minimum(chosen, len(self.weights) - 1)
-        points = np.empty((len(uniforms), len(self.axes)))
-        for j, axis in enumerate(self.axes):
-            chance, other = uniforms[:, 1 + 2 * j], uniforms[:, 2 + 2 * j]
-            points[:, j] = axis.snapped(self._drawn(j, axis, chosen, chance, other))
-        return points
+        chance, other = uniforms[:, 1::2], uniforms[:, 2::2]  # (m, g)
+        return _snapped(self.axes, self._drawn(chosen, chance, other))
 
-    def _drawn(
-        self, j: int, axis: Axis, chosen: NDArray[np.intp], chance: Floats, other: Floats
-    ) -> Floats:
-        """Return coordinates (m,) from the kernels `chosen` (m,), of which 0 is the prior."""
-        prior = self._believed(j, chance, chosen == 0)
+    def _drawn(self, chosen: NDArray[np.intp], chance: Floats, other: Floats) -> Floats:
+        """Return points (m, g) from the kernels `chosen` (m,), of which 0 is the prior."""
+        prior = self._believed(chance, chosen == 0)
         if not len(self.centres):
             return prior
         at = np.maximum(chosen - 1, 0)
-        centre, width = self.centres[at, j], self.widths[at, j]
-        if axis.is_category:
-            spread = float(axis.count or 1) / len(self.centres)
-            drawn = np.where(other < spread / (1.0 + spread), chance, centre)
-        else:
-            low = arrays.normal_cdf((0.0 - centre) / width)
-            high = arrays.normal_cdf((1.0 - centre) / width)
-            p = np.clip(low + chance * (high - low), 2.0**-53, 1.0 - 2.0**-53)
-            drawn = np.clip(centre + width * arrays.normal_quantile(p), 0.0, 1.0)
-        units: Floats = np.where(chosen == 0, prior, drawn)
+        centre, width = self.centres[at], self.widths[at]
+        drawn = np.empty(centre.shape)
+        for j, axis in enumerate(self.axes):
+            if axis.is_category:
+                spread = float(axis.count or 1) / len(self.centres)
+                is_any = other[:, j] < spread / (1.0 + spread)
+                drawn[:, j] = np.where(is_any, chance[:, j], centre[:, j])
+        numbers = [j for j, axis in enumerate(self.axes) if not axis.is_category]
+        centre, width = centre[:, numbers], width[:, numbers]
+        low, high = arrays.normal_cdf(np.stack(((0.0 - centre) / width, (1.0 - centre) / width)))
+        p = np.clip(low + chance[:, numbers] * (high - low), 2.0**-53, 1.0 - 2.0**-53)
+        drawn[:, numbers] = np.clip(centre + width * arrays.normal_quantile(p), 0.0, 1.0)
+        units: Floats = np.where(chosen[:, None] == 0, prior, drawn)
         return units
 
-    def _believed(self, j: int, chance: Floats, is_prior: NDArray[np.bool_]) -> Floats:
-        """Return the coordinates (m,) that are drawn from the prior; the others are as they are."""
-        belief = self.beliefs[j] if self.beliefs else None
-        if belief is None:
-            return chance
-        pairs = zip(chance.tolist(), is_prior.tolist(), strict=True)
-        return np.array([belief.drawn(unit) if is_it else unit for unit, is_it in pairs])
+    def _believed(self, chance: Floats, is_prior: NDArray[np.bool_]) -> Floats:
+        """Return points (m, g): those that are drawn from the prior by what is believed."""
+        found = chance.copy()
+        for j, belief in enumerate(self.beliefs):
+            if belief is not None:
+                found[is_prior, j] = [belief.drawn(unit) for unit in chance[is_prior, j].tolist()]
+        return found
 
     def log_density(self, points: Floats) -> Floats:
         """Return the logarithm of the density at snapped `points` (m, g); shape (m,)."""
         logs = np.zeros((len(points), len(self.weights)))
-        for j, axis in enumerate(self.axes):
-            logs[:, 1:] += self._kernels(j, axis, points[:, j])
-            belief = self.beliefs[j] if self.beliefs else None
+        ends = np.stack(((1.0 - self.centres) / self.widths, -self.centres / self.widths))
+        above, below = arrays.normal_cdf(ends)
+        inside = above - below  # (n, g), of no meaning for categories
+        divisors = arrays.log(self.widths * inside) + _LOG_ROOT_TWO_PI
+        for j, belief in enumerate(self.beliefs):
             if belief is not None:
                 logs[:, 0] += belief.log_density(points[:, j]) - log_mass(belief)
+        for j, axis in enumerate(self.axes):
+            if axis.count is None:
+                z = (points[:, j, None] - self.centres[:, j]) / self.widths[:, j]
+                logs[:, 1:] += -0.5 * z * z - divisors[:, j]
+                continue
+            low, high = axis.cells(points[:, j])
+            _, first, place = np.unique(low, return_index=True, return_inverse=True)
+            kernels = self._cell_kernels(j, axis, low[first], high[first], inside[:, j])
+            logs[:, 1:] += kernels[place]
         highest = np.max(logs, axis=1)
         sums = linear.total(self.weights * arrays.exp(logs - highest[:, None]), axis=1)
         density: Floats = highest + arrays.log(sums)
         return density
 
-    def _kernels(self, j: int, axis: Axis, units: Floats) -> Floats:
-        """Return the logarithms (m, n) of one coordinate's factors."""
+    def _cell_kernels(
+        self, j: int, axis: Axis, low: Floats, high: Floats, inside: Floats
+    ) -> Floats:
+        """Return the logarithms (m, n) of a coordinate's factors in the cells from low to high."""
         centre, width = self.centres[:, j], self.widths[:, j]
+        size = (high - low)[:, None]
         if axis.is_category:
-            low, high = axis.cells(units)
             spread = float(axis.count or 1) / max(1, len(centre))
-            share = (high - low)[:, None]
+            is_same = np.array([True, False])
+            same, other = arrays.log((spread + is_same / size) / (1.0 + spread)).T
             is_same = (low[:, None] < centre) & (centre < high[:, None])
-            return arrays.log((spread + is_same / share) / (1.0 + spread))
-        inside = arrays.normal_cdf((1.0 - centre) / width) - arrays.normal_cdf(-centre / width)
-        if axis.count is None:
-            z = (units[:, None] - centre) / width
-            return -0.5 * z * z - (arrays.log(width * inside) + _LOG_ROOT_TWO_PI)
-        low, high = axis.cells(units)
+            kernels: Floats = np.where(is_same, same[:, None], other[:, None])
+            return kernels
         mass = arrays.normal_cdf((high[:, None] - centre) / width)
         mass = mass - arrays.normal_cdf((low[:, None] - centre) / width)
-        return arrays.log(np.maximum(mass, _LEAST_MASS) / inside / (high - low)[:, None])
+        return arrays.log(np.maximum(mass, _LEAST_MASS) / inside / size)
 
 
-def _widths(axis: Axis, centres: Floats) -> Floats:
-    """Return each kernel's width (n,): the larger gap to its neighbours, or to the border.
+def _snapped(axes: Sequence[Axis], points: Floats) -> Floats:
+    """Return points (n, g) with discrete coordinates in the middle of their cells."""
+    snapped = points.copy()
+    for j, axis in enumerate(axes):
+        if axis.count is not None:
+            snapped[:, j] = axis.snapped(points[:, j])
+    return snapped
+
+
+def _widths(axes: Sequence[Axis], centres: Floats) -> Floats:
+    """Return each kernel's widths (n, g): the larger gap to its neighbours, or to the border.
 
     Bergstra et al. 2011; the lower limit is Watanabe's (2023) with his exponent 2.
     """
-    count = len(centres)
-    order = np.argsort(centres, kind="stable")
-    ranked = np.concatenate([np.array([0.0]), centres[order], np.array([1.0])])
+    count, size = centres.shape
+    order = np.argsort(centres, axis=0, kind="stable")
+    ranked = np.take_along_axis(centres, order, axis=0)
+    ranked = np.concatenate([np.zeros((1, size)), ranked, np.ones((1, size))])
     gaps = ranked[1:] - ranked[:-1]
-    widths = np.empty(count)
-    widths[order] = np.maximum(gaps[:-1], gaps[1:])
+    widths = np.empty(centres.shape)
+    np.put_along_axis(widths, order, np.maximum(gaps[:-1], gaps[1:]), axis=0)
     least = max(_LEAST_WIDTH, 1.0 / ((count + 2.0) * (count + 2.0)))
     widths = np.clip(widths, least, 1.0)
-    if axis.count is None:
-        return widths
-    low, high = axis.cells(centres)
-    return np.maximum(widths, _CELL_WIDTH * (high - low))
+    for j, axis in enumerate(axes):
+        if axis.count is not None:
+            low, high = axis.cells(centres[:, j])
+            widths[:, j] = np.maximum(widths[:, j], _CELL_WIDTH * (high - low))
+    return widths
