@@ -1,6 +1,6 @@
 """A small, safe language for constraints: `batch * width <= 8192 and optimizer != "sgd"`.
 
-Python's own parser reads the text; the tree is walked here and never given to `eval`. Only
+Python's own parser reads the text; the tree is walked here, once, and never given to `eval`. Only
 comparisons, arithmetic, and/or/not, `in`, and abs, min and max exist; nothing can be called,
 looked up or made large, so that a text from a stranger's file is safe too.
 """
@@ -11,7 +11,11 @@ import ast
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from typing import Any, TypeAlias
+
+Compiled: TypeAlias = Callable[[Mapping[str, object]], Any]
+"""From the parameters' values to that of an expression."""
 
 LONGEST = 1000  # characters
 DEEPEST = 200  # levels: far from Python's own limit, which depends on the caller
@@ -45,10 +49,14 @@ class Expression:
     names: frozenset[str]
     tree: ast.expr = field(compare=False, repr=False)
 
+    @cached_property
+    def _value(self) -> Compiled:
+        return _compiled(self.tree)
+
     def holds(self, params: Mapping[str, object]) -> bool:
         """Return whether the constraint holds; ExpressionError where it cannot be computed."""
         try:
-            return bool(_value(self.tree, params))
+            return bool(self._value(params))
         except (TypeError, OverflowError) as error:
             raise ExpressionError(f"{self.text!r} cannot be computed: {error}") from error
         except ZeroDivisionError:
@@ -135,47 +143,76 @@ def _is_small_power(node: ast.BinOp) -> bool:
     )
 
 
-def _value(node: ast.expr, params: Mapping[str, object]) -> Any:  # noqa: C901
-    """Compute an allowed tree."""
+def _compiled(node: ast.expr) -> Compiled:
+    """Return the function that computes an allowed tree: searches ask for it a thousand times."""
     match node:
-        case ast.Name():
-            return params[node.id]
+        case ast.Name(id=name):
+            return operator.itemgetter(name)
         case ast.Constant(value=value):
-            return value
+            return lambda _: value
         case ast.Tuple(elts=parts) | ast.List(elts=parts):
-            return [_value(part, params) for part in parts]
+            values = [_compiled(part) for part in parts]
+            return lambda params: [value(params) for value in values]
         case ast.BoolOp(op=op, values=parts):
-            for part in parts:
-                value = _value(part, params)
-                if bool(value) == isinstance(op, ast.Or):
-                    break
-            return value
-        case ast.UnaryOp(op=ast.Not(), operand=operand):
-            return not _value(operand, params)
+            return _chain([_compiled(part) for part in parts], isinstance(op, ast.Or))
         case ast.UnaryOp(op=op, operand=operand):
-            number = _number(_value(operand, params))
-            return -number if isinstance(op, ast.USub) else number
+            return _unary(op, _compiled(operand))
         case ast.BinOp(left=left, op=op, right=right):
-            a, b = _number(_value(left, params)), _number(_value(right, params))
-            return _power(a, b) if isinstance(op, ast.Pow) else _ARITHMETIC[type(op)](a, b)
-        case ast.Compare():
-            return _comparison(node, params)
-        case ast.Call(func=ast.Name(id=function), args=arguments):
-            numbers = []
-            for part in arguments:  # a comprehension would take another frame of the stack
-                numbers.append(_number(_value(part, params)))  # noqa: PERF401
-            return _FUNCTIONS[function][0](*numbers)
+            function = _power if isinstance(op, ast.Pow) else _ARITHMETIC[type(op)]
+            a, b = _compiled(left), _compiled(right)
+            return lambda params: function(_number(a(params)), _number(b(params)))
+        case ast.Compare(left=left, ops=ops, comparators=others):
+            tests = [_COMPARISONS[type(op)] for op in ops]
+            return _comparison(tests, [_compiled(side) for side in (left, *others)])
+        case ast.Call(func=ast.Name(id=name), args=arguments):
+            return _call(_FUNCTIONS[name][0], [_compiled(part) for part in arguments])
     raise ExpressionError(f"{ast.unparse(node)!r} is not allowed in a constraint")
 
 
-def _comparison(node: ast.Compare, params: Mapping[str, object]) -> bool:
-    left = _value(node.left, params)
-    for op, other in zip(node.ops, node.comparators, strict=True):
-        right = _value(other, params)
-        if not _COMPARISONS[type(op)](left, right):
-            return False
-        left = right
-    return True
+def _chain(parts: list[Compiled], until: bool) -> Compiled:  # noqa: FBT001
+    """Return the first of the values that decides, or the last: `and`, `or`."""
+
+    def value(params: Mapping[str, object]) -> Any:
+        for part in parts:
+            found = part(params)
+            if bool(found) == until:
+                break
+        return found
+
+    return value
+
+
+def _unary(op: ast.unaryop, operand: Compiled) -> Compiled:
+    if isinstance(op, ast.Not):
+        return lambda params: not operand(params)
+    if isinstance(op, ast.USub):
+        return lambda params: -_number(operand(params))
+    return lambda params: _number(operand(params))
+
+
+def _comparison(tests: list[Callable[[Any, Any], bool]], sides: list[Compiled]) -> Compiled:
+    first, *others = sides
+
+    def holds(params: Mapping[str, object]) -> bool:
+        left = first(params)
+        for test, side in zip(tests, others, strict=True):
+            right = side(params)
+            if not test(left, right):
+                return False
+            left = right
+        return True
+
+    return holds
+
+
+def _call(function: Callable[..., Any], arguments: list[Compiled]) -> Compiled:
+    def value(params: Mapping[str, object]) -> Any:
+        numbers = []
+        for argument in arguments:  # a comprehension would take another frame of the stack
+            numbers.append(_number(argument(params)))  # noqa: PERF401
+        return function(*numbers)
+
+    return value
 
 
 def _number(value: object) -> int | float:
