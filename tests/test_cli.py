@@ -500,8 +500,10 @@ def test_reading_loads_only_what_it_needs(study):
     from tests.shell import ENVIRONMENT
 
     script = (
-        "import sys, tinytune\n"
-        "assert not {'numpy', 'typer', 'sqlite3', 'sqlite_utils', 'tabulate'} & set(sys.modules)\n"
+        "import sys\n"
+        "before = set(sys.modules)\n"
+        "import tinytune\n"
+        "assert set(sys.modules) - before <= {'__future__', 'tinytune'}\n"
         f"sys.argv = ['tinytune', 'best', {str(study)!r}]\n"
         "from tinytune.cli import main\n"
         "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code\n"
@@ -509,6 +511,24 @@ def test_reading_loads_only_what_it_needs(study):
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
         "own = {f'tinytune.{n}' for n in ('worker', 'objective', 'study', 'search', 'lease')}\n"
         "assert not own & set(sys.modules), own & set(sys.modules)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=ENVIRONMENT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_worker_loads_only_what_it_needs():
+    import subprocess
+    import sys
+
+    from tests.shell import ENVIRONMENT
+
+    script = (
+        "import sys, tinytune.child, tinytune.search.random\n"
+        "dear = {'numpy', 'typer', 'sqlite_utils', 'importlib.metadata', 'importlib.resources',\n"
+        "        'platform', 'subprocess', 'difflib', 'tempfile', 'random', 'email.message'}\n"
+        "assert not dear & set(sys.modules), dear & set(sys.modules)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], env=ENVIRONMENT, capture_output=True, text=True, check=False

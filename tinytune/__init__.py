@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 __version__ = "0.1.0.dev0"
 
+TYPE_CHECKING = False  # type checkers know better; to import typing takes longer than all of this
 if TYPE_CHECKING:
     from tinytune.context import Trial, report, seed_everything, should_stop
     from tinytune.context import current_seed as seed

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import operator
-import random
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -88,6 +87,8 @@ def seed_everything(seed: int | None = None) -> int:
 
     `seed` defaults to the running trial's. Returns it, for generators of one's own.
     """
+    import random
+
     chosen = current_seed() if seed is None else operator.index(seed)
     random.seed(chosen)
     if "numpy" in sys.modules:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import importlib
 import importlib.util
@@ -121,6 +120,8 @@ def source(objective: Objective) -> Source | None:
 
 def change(before: Source, after: Source, longest: int = 40) -> str:
     """Return the difference of two texts, at most so many lines of it."""
+    import difflib
+
     lines = list(
         difflib.unified_diff(
             before.text.splitlines(), after.text.splitlines(),

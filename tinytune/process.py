@@ -8,8 +8,6 @@ suspended process is alive.
 from __future__ import annotations
 
 import os
-import platform
-import subprocess
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -34,7 +32,7 @@ BY_HAND = Identity("", "by hand", "", "", 0, "")
 def current() -> Identity:
     """Return this process."""
     pid = os.getpid()
-    return Identity(platform.node(), *_here(), pid, birth(pid) or "")
+    return Identity(os.uname().nodename, *_here(), pid, birth(pid) or "")
 
 
 def is_dead(other: Identity) -> bool | None:
@@ -42,7 +40,7 @@ def is_dead(other: Identity) -> bool | None:
     machine, boot, namespace = _here()
     if not boot or other.boot != boot:
         rebooted = machine and other.boot and other.machine == machine
-        return True if rebooted and other.host == platform.node() else None
+        return True if rebooted and other.host == os.uname().nodename else None
     if other.namespace != namespace:
         return None
     found = birth(other.pid)
@@ -87,6 +85,8 @@ def _text(path: str) -> str:
 
 
 def _output(*command: str) -> str:
+    import subprocess
+
     try:
         return subprocess.run(  # noqa: S603 - fixed commands
             command, capture_output=True, text=True, check=False, env={**os.environ, "LC_ALL": "C"}

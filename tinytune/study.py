@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import platform
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -31,6 +31,7 @@ from tinytune.space import Params, Space
 from tinytune.store.reader import Reader
 from tinytune.store.writer import Store, create
 
+_PYTHON = sys.version.split()[0]  # what platform.python_version() returns, without loading it
 _not_left: dict[Path, set[int]] = {}  # workers of this process that could not say goodbye
 
 
@@ -225,10 +226,10 @@ class Study:
             self._reader.close()
             self._reader = self._store
             if self._by_hand:
-                self._worker = self._store.hand(__version__, platform.python_version())
+                self._worker = self._store.hand(__version__, _PYTHON)
                 return self._store
             self._worker = self._store.join(
-                process.current(), __version__, platform.python_version(), self._source,
+                process.current(), __version__, _PYTHON, self._source,
                 self._environment,
             )  # fmt: skip
             for worker in _not_left.pop(self._file, ()):

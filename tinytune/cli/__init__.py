@@ -13,8 +13,9 @@ def main() -> None:
 
     debug = "--debug" in sys.argv
     try:
-        from tinytune.cli.app import app
+        from tinytune.cli.app import app, choose
 
+        choose(sys.argv[1:])
         app(standalone_mode=True, prog_name="tinytune")
     except TinytuneError as error:
         if debug:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.models import CommandInfo
 
 from tinytune import __version__
 from tinytune.cli import care, hand, proof
@@ -36,6 +38,17 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def choose(arguments: Sequence[str]) -> None:
+    """Leave only the command that was asked for, if any: Typer reads each one's signature."""
+    commands = app.registered_commands
+    chosen = [c for c in commands if arguments and _name(c) == arguments[0]]
+    app.registered_commands = chosen or commands
+
+
+def _name(command: CommandInfo) -> str:
+    return command.name or getattr(command.callback, "__name__", "").replace("_", "-")
 
 
 def _version(value: bool) -> None:  # noqa: FBT001 - Typer's way

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-from collections.abc import Mapping, Sequence
-from importlib.metadata import entry_points
-from typing import ClassVar, Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from tinytune import named
 from tinytune.bounds import is_count as is_count
 from tinytune.errors import UsageError
 from tinytune.history import Finished, Pending, SearchSpec
 from tinytune.space import Params, Space
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 
 class Search(Protocol):
@@ -86,9 +88,15 @@ def register(options: type[SearchOptions]) -> None:
 
 def names() -> tuple[str, ...]:
     """Return the names of all searches: tinytune's, installed packages' and registered ones."""
-    installed = (entry.name for entry in entry_points(group=ENTRY_POINTS))
+    installed = (entry.name for entry in _installed())
     own = (module.replace("_", "-") for module in _CLASSES)
     return tuple(dict.fromkeys((*own, *installed, *_registered)))
+
+
+def _installed() -> Iterable[EntryPoint]:
+    from importlib.metadata import entry_points  # takes as long to load as all searches' options
+
+    return entry_points(group=ENTRY_POINTS)
 
 
 def is_own(name: str) -> bool:
@@ -101,9 +109,10 @@ def options_class(name: str) -> type[SearchOptions]:
     if name in _registered:
         return _registered[name]
     module_name = name.replace("-", "_")
-    for entry in entry_points(group=ENTRY_POINTS, name=name) if module_name not in _CLASSES else ():
-        register(entry.load())
-        return _registered[name]
+    for entry in _installed() if module_name not in _CLASSES else ():
+        if entry.name == name:
+            register(entry.load())
+            return _registered[name]
     if module_name not in _CLASSES:
         raise UsageError(f"there is no search {name!r}: use one of {', '.join(names())}")
     module = importlib.import_module(f"tinytune.search.{module_name}")
