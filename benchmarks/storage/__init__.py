@@ -1,0 +1,1 @@
+"""What tinytune's storage costs, beside a bare sqlite3 loop and Optuna: `make bench`."""
