@@ -6,7 +6,7 @@ JOBS ?= 4
 
 DOCS := README.md docs/cli.md docs/searches.md docs/stopping.md
 
-.PHONY: help demo test torture mutants portability lint docs format clean
+.PHONY: help demo test bench torture mutants portability lint docs format clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -17,6 +17,9 @@ demo: $(VENV)/.demo  ## Tune momentum SGD on real handwritten digits, and show t
 
 test: $(VENV)/.test  ## Run the whole test suite
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal --durations=12
+
+bench: $(VENV)/.bench  ## Measure storage and searches beside sqlite3 and Optuna, into benchmarks/results.md
+	$(BIN)/python -m benchmarks.storage
 
 torture: $(VENV)/.test  ## Kill workers a thousand times, and all fault tests at full length (half an hour)
 	$(BIN)/python -m tests.faults.kills --kills 1000
@@ -54,6 +57,10 @@ $(VENV)/.demo: $(BIN)/python pyproject.toml
 
 $(VENV)/.test: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	touch $@
+
+$(VENV)/.bench: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	touch $@
 
 $(VENV)/.lint: $(BIN)/python pyproject.toml

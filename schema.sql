@@ -137,6 +137,8 @@ CREATE TABLE trial (
 CREATE INDEX trial_waiting ON trial (number) WHERE state = 'waiting';
 CREATE INDEX trial_running ON trial (worker) WHERE state = 'running';
 CREATE INDEX trial_manual ON trial (number) WHERE origin = 'manual';
+CREATE INDEX trial_stopped ON trial (told) WHERE state = 'stopped';
+CREATE INDEX trial_failed ON trial (told) WHERE state = 'failed';
 CREATE INDEX trial_value ON trial (value) WHERE state = 'complete';
 CREATE UNIQUE INDEX trial_told ON trial (told) WHERE told IS NOT NULL;
 

@@ -438,6 +438,13 @@ def test_trials_by_state_and_in_order(study):
     down = json.loads(tinytune("trials", study, "--sort=-value", "--format", "json").stdout)
     values = [row["value"] for row in down]
     assert values == sorted(values[:7], reverse=True) + [None] * 3
+    first = json.loads(tinytune("trials", study, "--top", "2", "--format", "json").stdout)
+    assert [row["number"] for row in first] == [0, 1]
+    top = json.loads(
+        tinytune("trials", study, "--sort=-value", "--top", "2", "--format", "json").stdout
+    )
+    assert top == down[:2]
+    assert "0 is not in the range" in fails(2, "trials", study, "--top", "0")
     assert "there is no state 'lost'" in fails(2, "trials", study, "--state", "lost")
     assert "there is no column 'y': use one of number" in fails(2, "trials", study, "--sort", "y")
 

@@ -277,6 +277,9 @@ def trials(
     sort: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="Order; -COLUMN for the largest first.")
     ] = None,
+    top: Annotated[
+        int | None, typer.Option(metavar="N", min=1, max=MOST, help="The first N of them.")
+    ] = None,
     form: Annotated[
         ListFormat, typer.Option("--format", help="How to write them.")
     ] = ListFormat.TABLE,
@@ -292,11 +295,16 @@ def trials(
         raise UsageError(f"there is no state {state!r}: use one of {', '.join(STATES)}")
     with Reader(study) as reader:
         record = reader.study()
-        found = reader.trials(state)
-        metrics = reader.last_metrics() if form == ListFormat.JSON else None
-    if sort is not None:
-        column = sort.removeprefix("-")
-        found = formats.sorted_trials(found, record, column, descending=sort.startswith("-"))
+        found = reader.trials(state, -1 if top is None or sort is not None else top)
+        if sort is not None:
+            column = sort.removeprefix("-")
+            found = formats.sorted_trials(found, record, column, descending=sort.startswith("-"))
+            found = found[:top]
+        metrics = None
+        if form == ListFormat.JSON and top is None:
+            metrics = reader.last_metrics()
+        elif form == ListFormat.JSON:
+            metrics = {trial.number: reader.last_metrics_of(trial) for trial in found}
     typer.echo(formats.trials_text(found, record, form, metrics))
 
 
@@ -366,9 +374,9 @@ def status(
             record = reader.study()
             progress = reader.progress(record.goals[0])
             if form == "json":
-                text = formats.json_text(details.status_json(reader, record))
+                text = formats.json_text(details.status_json(reader, record, progress))
             else:
-                text = details.status_text(reader, record)
+                text = details.status_text(reader, record, progress)
         clear = "\x1b[H\x1b[2J" if watch and sys.stdout.isatty() else ""
         typer.echo(f"{clear}{text}")
         if not watch or (progress.budget is not None and progress.ended >= progress.budget):

@@ -13,12 +13,13 @@ from tinytune.history import (
     AttemptRecord,
     Decision,
     Goal,
+    Progress,
     RunningTrial,
     StudyRecord,
     TrialRecord,
 )
 from tinytune.output.formats import clean, facts, finite, iso_time, number_text, table, trial_json
-from tinytune.output.progress import best_so_far, duration, sparkline
+from tinytune.output.progress import duration, sparkline
 from tinytune.referee import explained
 from tinytune.store.reader import Reader
 
@@ -121,9 +122,8 @@ def at_work(reader: Reader, study: StudyRecord) -> str | None:
     return searches.at_work(reader.latest_search())
 
 
-def status_json(reader: Reader, study: StudyRecord) -> dict[str, Any]:
+def status_json(reader: Reader, study: StudyRecord, progress: Progress) -> dict[str, Any]:
     """Return how a study stands, for scripts."""
-    progress = reader.progress(study.goals[0])
     return {
         "study": str(reader.path),
         "objective": study.objective.function,
@@ -156,10 +156,9 @@ def status_json(reader: Reader, study: StudyRecord) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def status_text(reader: Reader, study: StudyRecord) -> str:
+def status_text(reader: Reader, study: StudyRecord, progress: Progress) -> str:
     """Return how a study stands."""
     goal = study.goals[0]
-    progress = reader.progress(goal)
     options = ", ".join(f"{name}={value}" for name, value in study.search.options.items() if value)
     counts = ", ".join(f"{progress.counts[s]} {s}" for s in STATES if progress.counts[s])
     budget = "without a limit" if progress.budget is None else f"of {progress.budget}"
@@ -223,7 +222,7 @@ def best_text(best: TrialRecord, goal: Goal) -> str:
 
 def curve_text(reader: Reader, goal: Goal) -> str:
     """Return the best so far, trial by trial, as a row of bars."""
-    best = best_so_far(reader.values(), goal)
+    best = reader.best_so_far(goal)
     if not best:
         return ""
     return f"{number_text(best[0])} {sparkline(best)} {number_text(best[-1])}"

@@ -165,14 +165,6 @@ def bytes_of(text: float | str) -> int:
     return int(float(found[1]) * 1024 ** " KMGT".index(found[2].upper() or " "))
 
 
-def best_so_far(values: Sequence[float], goal: Goal) -> list[float]:
-    """Return the running best of values in the order in which trials ended."""
-    best: list[float] = []
-    for value in values:
-        best.append(value if not best or goal.better(value, best[-1]) else best[-1])
-    return best
-
-
 def sparkline(values: Sequence[float], width: int = 40) -> str:
     """Return a curve as a row of block characters, at most so many."""
     if not values:

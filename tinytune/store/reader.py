@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -31,6 +32,7 @@ from tinytune.history import (
 from tinytune.store import rows, sql
 
 T = TypeVar("T")
+_MANY = 1000  # complete trials of which a curve is made up
 _NONSENSE = (
     ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError, RecursionError,
     SpaceError,
@@ -123,8 +125,10 @@ class Reader:
 
     def progress(self, goal: Goal) -> Progress:
         """Return how far the study is."""
-        counts: dict[State, int] = dict.fromkeys(STATES, 0)
-        counts.update((s, n) for s, n in self._db.all(sql.COUNT_STATES) if s in counts)
+        total, *found = self._db.one(sql.COUNT_STATES) or (0,)
+        others = dict(zip((s for s in STATES if s != "complete"), found, strict=True))
+        left = max(total - sum(found), 0)
+        counts: dict[State, int] = {s: others.get(s, left) for s in STATES}
         _, budget, *_ = self._db.one(sql.SELECT_NEXT) or sql.NOTHING
         best = self.best(goal, 1)
         return Progress(counts, budget, best[0] if best else None)
@@ -133,20 +137,33 @@ class Reader:
         """Return the best complete trials; the earlier one first where values are equal."""
         return self._records(sql.SELECT_BEST[goal.direction], (count,))
 
-    def trials(self, state: State | None = None) -> list[TrialRecord]:
-        """Return all trials, or those in one state, by number."""
+    def trials(self, state: State | None = None, count: int = -1) -> list[TrialRecord]:
+        """Return all trials, or those in one state, or the first `count` of them, by number."""
         if state is None:
-            return self._records(sql.SELECT_TRIALS)
-        return self._records(sql.SELECT_TRIALS_IN, (state,))
+            return self._records(sql.SELECT_TRIALS, (count,))
+        return self._records(sql.SELECT_TRIALS_IN, (state, count))
 
     def trial(self, number: int) -> TrialRecord | None:
         """Return one trial."""
         records = self._records(sql.SELECT_TRIAL, (number,))
         return records[0] if records else None
 
-    def values(self) -> list[float]:
-        """Return the values of the complete trials in the order in which they ended."""
-        return self._all(rows.value, sql.SELECT_VALUES)
+    def best_so_far(self, goal: Goal) -> list[float]:
+        """Return the best value so far, after each complete trial in the order of their ends.
+
+        Of more than a thousand trials only the first thousand are read, and those that are better
+        than all of them; the curve is then that at a thousand evenly spaced ticks.
+        """
+        known = self._all(rows.value, sql.SELECT_VALUES, (_MANY,))
+        best = _running_best([value for _, value in known], goal)
+        if len(known) < _MANY:
+            return best
+        better = self._all(rows.value, sql.SELECT_BETTER[goal.direction], (best[-1],))
+        best += _running_best([value for _, value in better], goal)
+        ticks = [tick for tick, _ in (*known, *better)]
+        length = max(self.tick() - ticks[0], 1)
+        places = [ticks[0] + i * length // (_MANY - 1) for i in range(_MANY)]
+        return [best[max(bisect_right(ticks, place) - 1, 0)] for place in places]
 
     def curves(self, trial: TrialRecord) -> dict[str, dict[int, float]]:
         """Return what a trial's current or last attempt reported: name -> step -> value."""
@@ -322,3 +339,10 @@ class Reader:
                 f"{self.path} holds {what} in a way that makes no sense ({error}): "
                 "restore it from a copy"
             ) from error
+
+
+def _running_best(values: Sequence[float], goal: Goal) -> list[float]:
+    best: list[float] = []
+    for value in values:
+        best.append(value if not best or goal.better(value, best[-1]) else best[-1])
+    return best

@@ -163,9 +163,9 @@ def number(row: Sequence[Any]) -> int:
     return _whole(row[0])
 
 
-def value(row: Sequence[Any]) -> float:
-    """Return a complete trial's value."""
-    return _finite(row[0])
+def value(row: Sequence[Any]) -> tuple[int, float]:
+    """Return a complete trial's tick and value."""
+    return _whole(row[0]), _finite(row[1])
 
 
 def next_one(row: Sequence[Any]) -> tuple[int, int | None, int, int | None, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tinytune.digest import START
-from tinytune.history import Goal
+from tinytune.history import STATES, Goal
 from tinytune.space import Space
 
 INSERT_STUDY = """
@@ -237,14 +237,17 @@ TRIAL_COLUMNS = """
 SELECT number, state, origin, search, seed, copied, params, value, results, attempt, deaths, worker,
        asked, suggested, told, started, finished, seconds, error, traceback FROM trial
 """
-SELECT_TRIALS = f"{TRIAL_COLUMNS} ORDER BY number"
-SELECT_TRIALS_IN = f"{TRIAL_COLUMNS} WHERE state = ? ORDER BY number"
+SELECT_TRIALS = f"{TRIAL_COLUMNS} ORDER BY number LIMIT ?"
+SELECT_TRIALS_IN = f"{TRIAL_COLUMNS} WHERE state = ? ORDER BY number LIMIT ?"
 SELECT_TRIAL = f"{TRIAL_COLUMNS} WHERE number = ?"
 SELECT_BEST = {
     "minimize": f"{TRIAL_COLUMNS} WHERE state = 'complete' ORDER BY value, number LIMIT ?",
     "maximize": f"{TRIAL_COLUMNS} WHERE state = 'complete' ORDER BY value DESC, number LIMIT ?",
 }
-COUNT_STATES = "SELECT state, count(*) FROM trial GROUP BY state"
+# Indexes of what is rare are counted sooner than the table; all others are complete, since numbers
+# have no gap.
+_COUNTS = [f"(SELECT count(*) FROM trial WHERE state = '{s}')" for s in STATES if s != "complete"]
+COUNT_STATES = f"SELECT (SELECT coalesce(max(number) + 1, 0) FROM trial), {', '.join(_COUNTS)}"
 HAS_OPEN = """
 SELECT EXISTS (SELECT 1 FROM trial WHERE state = 'waiting')
     OR EXISTS (SELECT 1 FROM trial JOIN worker ON trial.worker = worker.id
@@ -253,7 +256,15 @@ SELECT EXISTS (SELECT 1 FROM trial WHERE state = 'waiting')
 SELECT_LATEST_SEARCH = """
 SELECT search FROM trial WHERE origin = 'search' AND params IS NOT NULL ORDER BY number DESC LIMIT 1
 """
-SELECT_VALUES = "SELECT value FROM trial WHERE state = 'complete' ORDER BY told"
+SELECT_VALUES = """
+SELECT told, value FROM trial WHERE told IS NOT NULL AND state = 'complete' ORDER BY told LIMIT ?
+"""
+SELECT_BETTER = {
+    direction: f"""
+SELECT told, value FROM trial WHERE state = 'complete' AND value {sign} ? ORDER BY told
+"""
+    for direction, sign in (("minimize", "<"), ("maximize", ">"))
+}
 COUNT_FAILURES_AT_END = """
 SELECT count(*) FROM trial WHERE state = 'failed' AND told > max(?,
     coalesce((SELECT told FROM trial WHERE told IS NOT NULL AND state <> 'failed'
@@ -277,7 +288,8 @@ SELECT attempt, worker, started, ended, ending, error FROM attempt WHERE trial =
 SELECT_RUNNING = """
 SELECT t.number, t.attempt, t.worker, t.started,
        w.host, w.machine, w.boot, w.namespace, w.pid, w.birth
-FROM trial AS t JOIN worker AS w ON t.worker = w.id WHERE t.state = 'running' ORDER BY t.number
+FROM trial AS t JOIN worker AS w ON t.worker = w.id WHERE t.state = 'running'
+ORDER BY +t.number  -- by number itself SQLite would go through all trials, to spare the sorting
 """
 SELECT_HISTORY = """
 SELECT number, state, params, value, told AS tick FROM trial WHERE told < ? AND told > ?
