@@ -135,7 +135,7 @@ def test_what_is_known_of_the_objective_can_be_said_on_the_command_line(tmp_path
     assert done.returncode == 0, done.stderr
     with Study(tmp_path / "study.db") as opened:
         assert opened.record.search.options == {
-            "trials": 1, "workers": 2, "smooth": True, "allow_repeats": True
+            "trials": 1, "workers": 2, "smooth": True, "allow_repeats": True, "trust_defaults": None
         }  # fmt: skip
     done = tinytune("run", ROOT / "examples" / "heavy_ball.py", "--search", "de", "--smooth")
     assert done.returncode == 2
