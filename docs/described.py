@@ -3,6 +3,7 @@
 The options come from the searches themselves, the figures from benchmarks/quality/results.md.
 """
 
+import math
 from pathlib import Path
 
 from tinytune.output import searches
@@ -102,13 +103,20 @@ def measured(name: str) -> None:
     for workers, columns in (("1", range(1, 7)), ("4", range(7, 13))):
         cells = []
         for column in columns:
-            values = [float(row[column].strip("*")) for row in ours.values()]
-            value = float(ours[name][column].strip("*"))
-            cells.append(f"{value:.2f} ({sum(other < value for other in values) + 1}.)")
+            values = [_number(row[column]) for row in ours.values()]
+            value = _number(ours[name][column])
+            place = sum(other < value for other in values) + 1
+            cells.append("-" if math.isinf(value) else f"{value:.2f} ({place}.)")
         print(f"| {workers} | " + " | ".join(cells) + " |")
     for row in _rows("## Our searches beside"):
         if row[0] == name:
             print(f"\nBeside {row[1]}: better in {row[2]}, level in {row[3]}, worse in {row[4]}.")
+
+
+def _number(cell: str) -> float:
+    """Return a cell's number, infinity where nothing was run."""
+    text = cell.strip("*")
+    return math.inf if text == "-" else float(text)
 
 
 def _rows(heading: str) -> list[list[str]]:

@@ -178,7 +178,7 @@ def means(
         least = min(text for label, text in texts.items() if label.startswith("**"))
         for label in names:
             text = texts.get(label, NONE)
-            cells[label, head] = f"**{text}**" if text <= least else text
+            cells[label, head] = f"**{text}**" if NONE != text <= least else text
     rows = [[label, *(cells[label, head] for head in columns)] for label in names]
     return table(["search", *columns], rows)
 
@@ -367,7 +367,8 @@ def main() -> None:
         names += [name for name in asked.also.split(",") if name]
         runs.perform(modules, asked.runs, names, stored)
         stored = runs.read(modules, asked.runs)
-    text = report(Board(modules, stored), modules.searches)
+    ran = [n for n in modules.searches if any(runs.PREFIX + n in at for at in stored.values())]
+    text = report(Board(modules, stored), ran)
     (HERE / "results.md").write_text(text, encoding="utf-8")
 
 
