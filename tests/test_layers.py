@@ -23,7 +23,7 @@ ROWS = [
     {"draw", "bounds", "named"},
     {"distributions", "recipes"},
     {"space"},
-    {"points", "history", "context", "db"},
+    {"points", "history", "context", "db", "notation"},
     {"objective"},
     {"search", "stopping"},
     {"store"},

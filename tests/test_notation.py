@@ -1,0 +1,84 @@
+"""Parameters on the command line become a space, and every slip one sentence."""
+
+import pytest
+
+from tinytune import notation
+from tinytune.distributions import Choice, Float, Int, LogNormal, Normal
+from tinytune.errors import UsageError
+from tinytune.space import Space
+
+
+@pytest.mark.parametrize(
+    ("text", "distribution"),
+    [
+        ("x=float(1e-4, 1, log)", Float(1e-4, 1, log=True)),
+        ("x = float ( 0,1 )", Float(0, 1)),
+        ("x=float(0, 1, step=0.25)", Float(0, 1, step=0.25)),
+        ("x=float(1, 2, log=true)", Float(1, 2, log=True)),
+        ("x=int(1, 8)", Int(1, 8)),
+        ("x=int(low=1, high=8)", Int(1, 8)),
+        ("x=choice(adam, sgd)", Choice("adam", "sgd")),
+        ("x=choice(16, 3.5, true, null, '16')", Choice(16, 3.5, True, None, "16")),
+        ('x=choice("a, b", "c)", it\'s)', Choice("a, b", "c)", "it's")),
+        (r'x=choice("say \"hi, you\"", b)', Choice('say "hi, you"', "b")),
+        ("x=choice('log=1', log)", Choice("log=1", "log")),
+        ("x=choice(small, large, ordered=true)", Choice("small", "large", ordered=True)),
+        ("x=normal(0, 1, low=-2)", Normal(0, 1, low=-2)),
+        ("x=lognormal(0, 1)", LogNormal(0, 1)),
+    ],
+)
+def test_each_kind_is_read(text, distribution):
+    assert notation.space([text]) == Space.of({"x": distribution})
+
+
+def test_defaults_and_constraints():
+    space = notation.space(
+        ["lr=float(1e-4, 1, log) = 0.1", "n=int(1, 8)=2", "opt=choice(adam, sgd) = 'sgd'"],
+        ["n * lr < 4"],
+    )
+    assert space.defaults == {"lr": 0.1, "n": 2, "opt": "sgd"}
+    assert [constraint.text for constraint in space.constraints] == ["n * lr < 4"]
+    assert notation.space(["a=int(1, 3) = 2", "b=int(1, 3)"]).defaults is None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("lr", "--param 'lr' is no NAME=KIND(…): write for example"),
+        ("lr=0.1", "is no NAME=KIND(…)"),
+        ("lr=flaot(0, 1)", "--param lr: there is no kind 'flaot': use one of float, int, choice"),
+        ("lr=float(0, 1", "--param lr: its parenthesis is not closed"),
+        ('lr=choice("a, b)', '--param lr: the quote " is not closed'),
+        ("lr=float(0, 1) 0.1", "--param lr: '0.1' follows the range: write a default as = VALUE"),
+        ("lr=float(0, 1) =", "--param lr: no value follows the last ="),
+        ("lr=float(0,, 1)", "--param lr: nothing stands between two commas"),
+        ("lr=float(0)", "--param lr: float(0) has too few or too many numbers: write float(low, "),
+        ("lr=float(0, 1, 2, 3, 4, 5)", "has too few or too many numbers"),
+        ("lr=float(a, 1)", "--param lr: 'a' in float(…) is not a number"),
+        ("lr=float(0, 1, lgo)", "--param lr: 'lgo' in float(…) is not a number"),
+        ("lr=float(0, 1, stop=2)", "--param lr: float has no 'stop': it has low, high, log, step"),
+        ("lr=float(0, 1, log, log)", "--param lr: log is given twice"),
+        ("lr=choice(a, b=2)", 'write "b=2" in quotes for an option'),
+        ("lr=choice()", "parameter 'lr': choice has no options: write choice('a', 'b')"),
+        ("lr=float(1, 0)", "parameter 'lr': low 1 is not below high 0: write float(0, 1)"),
+        ("lr=float(0, 1, log)", "parameter 'lr': log needs low above 0, not 0"),
+        ("lr=float(1, 2) = 3", "parameter 'lr': default 3 is outside of 1 to 2"),
+        ("lr=choice(a, a)", "option 'a' is given twice"),
+        ("l-r=float(0, 1)", "parameter 'l-r' is not a Python name: rename it"),
+    ],
+)
+def test_every_slip_is_one_sentence(text, said):
+    with pytest.raises(UsageError) as caught:
+        notation.space([text])
+    message = str(caught.value)
+    assert said in message
+    assert "\n" not in message
+
+
+def test_what_is_given_twice_or_cannot_hold():
+    with pytest.raises(UsageError, match=r"--param a=… is given twice"):
+        notation.space(["a=int(1, 2)", "a=int(1, 3)"])
+    with pytest.raises(UsageError, match="no configuration"):
+        notation.space(["a=int(1, 2)"], ["a > 2"])
+    with pytest.raises(UsageError, match="b"):
+        notation.space(["a=int(1, 2)"], ["a < b"])

@@ -1,0 +1,127 @@
+"""Parameters as they are written on the command line: `lr=float(1e-4, 1, log) = 0.1`."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from collections.abc import Iterable, Sequence
+
+from tinytune.distributions import Choice, Distribution, Float, Int, LogNormal, Normal, shown
+from tinytune.errors import SpaceError, UsageError
+from tinytune.space import MISSING, Space
+
+KINDS: dict[str, type[Distribution]] = {
+    "float": Float, "int": Int, "choice": Choice, "normal": Normal, "lognormal": LogNormal,
+}  # fmt: skip
+_EXAMPLE = 'write for example --param "lr=float(1e-4, 1, log) = 0.1"'
+_START = re.compile(r"\s*([^=\s]+)\s*=\s*(\w+)\s*\(")
+_KEYWORD = re.compile(r"(\w+)\s*=\s*(.+)", re.DOTALL)
+_TYPES = re.compile(r"\b(Float|Int|Choice|Normal|LogNormal)\b")
+
+
+def space(texts: Iterable[str], where: Sequence[str] = ()) -> Space:
+    """Return the space of parameters such as "layers=int(1, 8)"; UsageError says what is wrong."""
+    distributions: dict[str, Distribution] = {}
+    defaults: dict[str, object] = {}
+    for text in texts:
+        name, distribution, default = _parameter(text)
+        if name in distributions:
+            raise UsageError(f"--param {name}=… is given twice: give it once")
+        distributions[name] = distribution
+        if default is not MISSING:
+            defaults[name] = default
+    try:
+        return Space.of(distributions, defaults, where)
+    except SpaceError as error:
+        raise UsageError(_as_typed(str(error))) from None
+
+
+def value(text: str) -> object:
+    """Return a number, true, false, null or a quoted text; what is none of these is its text."""
+    text = text.strip()
+    if len(text) > 1 and text[0] == text[-1] == "'":
+        return text[1:-1]
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return text
+    return text if isinstance(found, (list, dict)) else found
+
+
+def _parameter(text: str) -> tuple[str, Distribution, object]:
+    start = _START.match(text)
+    if start is None:
+        raise UsageError(f"--param {text!r} is no NAME=KIND(…): {_EXAMPLE}")
+    name, kind = start.groups()
+    if kind not in KINDS:
+        raise UsageError(
+            f"--param {name}: there is no kind {kind!r}: use one of {', '.join(KINDS)}"
+        )
+    arguments, rest = _arguments(name, text[start.end() :])
+    rest = rest.strip()
+    if rest and not rest.startswith("="):
+        raise UsageError(f"--param {name}: {rest!r} follows the range: write a default as = VALUE")
+    default = value(rest[1:]) if rest else MISSING
+    if default == "":
+        raise UsageError(f"--param {name}: no value follows the last =: {_EXAMPLE}")
+    return name, _distribution(name, kind, arguments), default
+
+
+def _arguments(name: str, text: str) -> tuple[list[str], str]:
+    """Split what follows an opening parenthesis at its commas; quoted ones do not count."""
+    parts, quote, escaped = [""], "", False
+    for place, letter in enumerate(text):
+        if quote:
+            quote = "" if letter == quote and not escaped else quote
+            escaped = letter == "\\" and not escaped
+        elif letter in "\"'" and not parts[-1].strip():
+            quote = letter
+        elif letter == ",":
+            parts.append("")
+            continue
+        elif letter == ")":
+            found = [part.strip() for part in parts]
+            return ([] if found == [""] else found), text[place + 1 :]
+        parts[-1] += letter
+    missing = f"the quote {quote} is not closed" if quote else "its parenthesis is not closed"
+    raise UsageError(f"--param {name}: {missing}: {_EXAMPLE}")
+
+
+def _distribution(name: str, kind: str, arguments: Sequence[str]) -> Distribution:
+    positional: list[object] = []
+    keywords: dict[str, object] = {}
+    flags = {"log"} if kind in {"float", "int"} else set()
+    known = [k for k in inspect.signature(KINDS[kind]).parameters if k not in {"options", "when"}]
+    for text in arguments:
+        if not text:
+            raise UsageError(f"--param {name}: nothing stands between two commas: {_EXAMPLE}")
+        keyword = _KEYWORD.fullmatch(text) if text[0] not in "\"'" else None
+        key, told = (text, True) if text in flags else keyword.groups() if keyword else ("", text)
+        if key and key not in known:
+            raise UsageError(
+                f"--param {name}: {kind} has no {key!r}: it has {', '.join(known)}"
+                + (f'; write "{text}" in quotes for an option' if kind == "choice" else "")
+            )
+        if key in keywords:
+            raise UsageError(f"--param {name}: {key} is given twice: give it once")
+        if key:
+            keywords[key] = told if told is True else value(str(told))
+        else:
+            positional.append(value(text))
+    for given in [*positional, *keywords.values()] if kind != "choice" else []:
+        if isinstance(given, str):
+            raise UsageError(f"--param {name}: {shown(given)} in {kind}(…) is not a number")
+    try:
+        return KINDS[kind](*positional, **keywords)  # type: ignore[arg-type]
+    except TypeError:
+        least = "a, b" if kind == "choice" else ", ".join(known[:2])
+        raise UsageError(
+            f"--param {name}: {kind}({', '.join(arguments)}) has too few or too many numbers: "
+            f"write {kind}({least})"
+        ) from None
+
+
+def _as_typed(message: str) -> str:
+    """Return what is said of a space with the names that are used on the command line."""
+    return _TYPES.sub(lambda found: found[0].lower(), message)
