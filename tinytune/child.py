@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tinytune import loading
+from tinytune.command import CommandObjective
 from tinytune.errors import ObjectiveError, TinytuneError
 from tinytune.history import Environment
 from tinytune.study import Study
@@ -50,7 +51,7 @@ def _work(order: dict[str, Any], interrupt: Interrupt) -> StopReason:
     source = loading.source(objective)
     if order["source"] != (source and source.hash):
         raise ObjectiveError(
-            f"{order['target']} was changed while the study was running: "
+            f"{objective.name} was changed while the study was running: "
             f"look at the change, then `tinytune resume {order['study']}`"
         )
     seconds = order["timeout_seconds"]
@@ -60,6 +61,8 @@ def _work(order: dict[str, Any], interrupt: Interrupt) -> StopReason:
         order["since_tick"],
     )
     with Study(Path(order["study"]), source, Environment(order["environment"])) as study:
+        if isinstance(objective, CommandObjective):
+            objective.settle(study.path, study.record.created)
         return work(study, objective, limits, interrupt)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+import re
+import shlex
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from tinytune.process import Identity
@@ -11,6 +13,7 @@ from tinytune.space import Params, Space
 
 State: TypeAlias = Literal["waiting", "running", "complete", "stopped", "failed"]
 STATES: tuple[State, ...] = ("waiting", "running", "complete", "stopped", "failed")
+_PLAIN = re.compile(r"([\w@%+=:./-]|\{\w+\})+", re.ASCII)  # what needs no quotes
 Direction: TypeAlias = Literal["minimize", "maximize"]
 
 
@@ -50,13 +53,43 @@ class RuleSpec:
 
 
 @dataclass(frozen=True)
+class Command:
+    """A command that is tuned: its arguments, and how its results are found in what it prints."""
+
+    arguments: tuple[str, ...]  # {name} stands for a parameter's value, {{ for a brace
+    metrics: tuple[str, ...] = ()  # NAME=PATTERN
+
+    @property
+    def text(self) -> str:
+        """The arguments as they are typed in a shell, which leaves {name} alone."""
+        return " ".join(
+            argument if _PLAIN.fullmatch(argument) else shlex.quote(argument)
+            for argument in self.arguments
+        )
+
+
+@dataclass(frozen=True)
 class ObjectiveReference:
-    """Where the objective can be found again: a file (seen from two places) or a module."""
+    """Where the objective can be found again: a file (seen from two places), a module, a command.
+
+    Of a command the path is that of the folder in which it runs.
+    """
 
     function: str
     module: str | None = None
     beside_study: str | None = None  # path relative to the study's folder
     from_cwd: str | None = None  # path relative to the working directory of the first run
+    command: Command | None = None
+
+    @property
+    def label(self) -> str:
+        """The function's name, or the command as a shell would read it."""
+        return self.function if self.command is None else self.command.text
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the reference as JSON; what a function has not is left out."""
+        known = asdict(self)
+        return known if self.command is not None else {k: known[k] for k in known if k != "command"}
 
 
 @dataclass(frozen=True)

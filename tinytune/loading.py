@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
+from tinytune import command
 from tinytune.errors import ObjectiveError, TinytuneError, UsageError
 from tinytune.history import ObjectiveReference, Source
 from tinytune.objective import Objective
@@ -26,6 +27,8 @@ def load(target: str) -> Objective:
     `src/package.module`. The file's code is run. UsageError where the target is malformed,
     ObjectiveError where there is no such objective.
     """
+    if target.startswith(command.TARGET):
+        return command.load(target)
     place, function = _split(target)
     module = _file_module(Path(place)) if place.endswith(".py") else _named_module(place)
     return _chosen(module, place, function)
@@ -42,6 +45,8 @@ def refuse_while_loading(what: str) -> None:
 
 def reference(objective: Objective, study: Path, target: str | None = None) -> ObjectiveReference:
     """Return how `resume` can find an objective again."""
+    if isinstance(objective, command.CommandObjective):
+        return command.reference(objective, study)
     module = None
     if target is not None and not _split(target)[0].endswith(".py"):
         module = _folder_and_name(_split(target)[0])[1]
@@ -82,6 +87,8 @@ def find(stored: ObjectiveReference, study: Path) -> str:
 
 def place(target: str) -> str:
     """Return what running a target would load: a file's whole path, or a module seen from here."""
+    if target.startswith(command.TARGET):
+        return command.place(target)
     name = _split(target)[0]
     if name.endswith(".py"):
         return str(Path(name).resolve())
@@ -92,7 +99,7 @@ def place(target: str) -> str:
 def root(objective: Objective) -> Path | None:
     """Return the folder from which an objective's module can be imported, None if it has none."""
     path = source_path(objective)
-    return None if path is None else _root(path, objective.function.__module__)
+    return None if path is None else _root(path, objective.module)
 
 
 def _root(path: Path, module: str) -> Path:
@@ -105,8 +112,7 @@ def _root(path: Path, module: str) -> Path:
 
 def source_path(objective: Objective) -> Path | None:
     """Return the file that an objective was defined in, None if there is none (a notebook)."""
-    path = Path(objective.function.__code__.co_filename)
-    return path.resolve() if path.is_file() else None
+    return objective.file
 
 
 def source(objective: Objective) -> Source | None:

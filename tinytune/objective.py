@@ -12,6 +12,7 @@ import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 
 from tinytune import context
 from tinytune.bounds import is_finite, shown
@@ -66,6 +67,17 @@ class Objective:
     def name(self) -> str:
         """The function's name, as `tinytune run file.py:NAME` finds it."""
         return self.function.__qualname__
+
+    @property
+    def file(self) -> Path | None:
+        """The file that it was defined in, None if there is none (a notebook)."""
+        path = Path(self.function.__code__.co_filename)
+        return path.resolve() if path.is_file() else None
+
+    @property
+    def module(self) -> str:
+        """The name of the module that it was defined in."""
+        return self.function.__module__
 
     def __call__(self, *args: object, **kwargs: object) -> object:
         """Call the function; outside of a study a trial parameter gets one that records nothing."""
@@ -127,12 +139,12 @@ def outcome(returned: object, goals: Sequence[Goal]) -> Outcome:
     for name, value in values.items():
         number, reason = _number(value)
         if number is None:
-            return _failed(f"the objective returned {name} = {reason}")
+            return failed(f"the objective returned {name} = {reason}")
         checked[name] = number
     for goal in goals:
         if goal.name not in checked:
             found = ", ".join(checked) or "an empty mapping"
-            return _failed(f"the objective returned no {goal.name!r}, only {found}")
+            return failed(f"the objective returned no {goal.name!r}, only {found}")
     return Outcome("complete", checked[goals[0].name], checked)
 
 
@@ -176,10 +188,11 @@ def failure(error: BaseException) -> Outcome:
         lines = "".join(traceback.format_exception(error))
     except Exception:  # noqa: BLE001 - as above
         lines = "".join(traceback.format_tb(error.__traceback__))
-    return _failed(_message(error), _printable(lines)[-LONGEST_TRACEBACK:])
+    return failed(_message(error), _printable(lines)[-LONGEST_TRACEBACK:])
 
 
-def _failed(error: str, lines: str | None = None) -> Outcome:
+def failed(error: str, lines: str | None = None) -> Outcome:
+    """Return the outcome of a trial that failed, and why; `lines` say more."""
     return Outcome("failed", error=_printable(error)[:LONGEST_ERROR], traceback=lines)
 
 

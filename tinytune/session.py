@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
+from tinytune import command as commands
 from tinytune import draw, environment, files, learn, loading, search, stopping, study, trust
 from tinytune.context import Trial
 from tinytune.errors import ObjectiveError, StudyMismatchError, UsageError
@@ -135,13 +136,32 @@ def find_objective(path: Path, command: str = "resume") -> str:
     ObjectiveError where it is not found, or where somebody else named it.
     """
     with Reader(path) as reader:
-        target = loading.find(reader.study().objective, path)
+        record = reader.study()
+        if record.objective.command is not None:
+            return _find_command(reader, record, command)
+        target = loading.find(record.objective, path)
         mark = trust.mark(loading.place(target))
         if mark is not None and reader.has_voucher(mark):
             return target
     raise ObjectiveError(
         f"{path} would run {target}, which you have not named for it before: look at both, "
         f"then `tinytune {command} {shlex.quote(str(path))} --objective {shlex.quote(target)}`"
+    )
+
+
+def _find_command(reader: Reader, record: StudyRecord, doing: str) -> str:
+    """Return the target of a study's command, if its user has given it before, for this folder."""
+    target = commands.target_of(record, reader.path)
+    mark = trust.mark(loading.place(target))
+    if mark is not None and reader.has_voucher(mark):
+        return target
+    shown = record.objective.label
+    remedy = f"tinytune resume {shlex.quote(str(reader.path))} -- {shown}"
+    if doing != "resume":
+        remedy = f"tinytune {doing} {shlex.quote(str(reader.path))} --trust-code"
+    raise ObjectiveError(
+        f"{reader.path} would run {shown!r}, which you have not given for it before, in this "
+        f"folder and with these parameters: look at both, then `{remedy}`"
     )
 
 

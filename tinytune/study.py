@@ -318,6 +318,7 @@ def differences(found: StudyRecord, wanted: StudyRecord) -> list[str]:
     ]
     pairs += _named("parameter", _parameters(found.space), _parameters(wanted.space))
     pairs += _named("setting", found.settings, wanted.settings)
+    pairs.append(("command", _command_text(found), _command_text(wanted)))
     pairs.append(("constraints", _texts(found.space), _texts(wanted.space)))
     return [f"{what} is {a} there and {b} here" for what, a, b in pairs if a != b]
 
@@ -354,6 +355,14 @@ def _lessons(record: StudyRecord) -> str:
 
 def _goal_text(record: StudyRecord) -> str:
     return ", ".join(f"{goal.direction} {goal.name}" for goal in record.goals)
+
+
+def _command_text(record: StudyRecord) -> str:
+    """Return the command and how its results are read; nothing for a function."""
+    command = record.objective.command
+    if command is None:
+        return "none"
+    return " ".join([record.objective.label, *(f"--metric {text!r}" for text in command.metrics)])
 
 
 def _search_text(record: StudyRecord) -> str:

@@ -12,7 +12,7 @@ import typer
 from typer.models import CommandInfo
 
 from tinytune import __version__
-from tinytune.cli import care, hand, proof
+from tinytune.cli import care, commands, hand, proof
 from tinytune.cli.options import (
     MOST,
     Accept,
@@ -68,12 +68,7 @@ def options(
 
 @app.command()
 def run(
-    target: Annotated[
-        str,
-        typer.Argument(
-            metavar="TARGET", help="FILE.py, FILE.py:FUNCTION or PACKAGE.MODULE:FUNCTION."
-        ),
-    ],
+    target: commands.Words,
     study: Annotated[Path, typer.Option(metavar="PATH", help="The study's file.")] = Path(
         "study.db"
     ),
@@ -140,6 +135,11 @@ def run(
     no_defaults: Annotated[
         bool, typer.Option("--no-defaults", help="Do not begin with the defaults as trial 0.")
     ] = False,
+    param: commands.Param = None,
+    where: commands.Where = None,
+    metric: commands.Metric = None,
+    minimize: commands.Minimize = None,
+    maximize: commands.Maximize = None,
     trial_timeout: TrialTimeout = None,
     max_memory: MaxMemory = None,
     max_failures: MaxFailures = 10,
@@ -148,13 +148,16 @@ def run(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Start a study of an objective, or continue it where the file stopped."""
-    from tinytune import loading, session, stopping
+    """Start a study of an objective or a command, or continue it where the file stopped."""
+    from tinytune import session, stopping
     from tinytune.cli import values, work
     from tinytune.decorator import options_of
     from tinytune.output.formats import clean
 
-    objective = loading.load(target)  # first, since its file may register a search of its own
+    # First, since its file may register a search of its own.
+    objective, place = commands.named(
+        target, param or (), where or (), metric or (), (minimize, maximize)
+    )
     changes: dict[str, object] = {}
     if grid_order is not None:
         changes["order"] = grid_order
@@ -185,7 +188,7 @@ def run(
     is_new = session.start(
         study,
         objective,
-        target,
+        place,
         wishes,
         has_timeout=how.timeout_seconds is not None,
         note=lambda text: None if quiet else typer.echo(f"{study}: {clean(text)}", err=True),
@@ -193,7 +196,7 @@ def run(
     if check_determinism:
         work.check_determinism(study, objective, quiet=quiet)
     code = work.work(
-        study, objective, target, how, is_new=is_new, accept_changes=accept_changes, quiet=quiet
+        study, objective, place, how, is_new=is_new, accept_changes=accept_changes, quiet=quiet
     )
     raise typer.Exit(code)
 
@@ -201,6 +204,7 @@ def run(
 @app.command()
 def resume(
     study: StudyFile,
+    command: commands.Given = None,
     trials: Annotated[
         str | None,
         typer.Option(metavar="N|+N", help="Trials in all, or +N more than the study had."),
@@ -225,10 +229,11 @@ def resume(
 
     limits = (workers, timeout, max_failures, trial_timeout, max_memory)
     how = work.how(*limits, debug=debug, no_git=no_git)
-    target = session.find_objective(study) if objective is None else objective
+    named = commands.given_anew(study, command) if command else objective
+    target = session.find_objective(study) if named is None else named
     loaded = loading.load(target)
     session.check_space(study, loaded)
-    if objective is not None:
+    if named is not None:
         session.vouch(study, loaded, target)
     session.extend(study, trials)
     code = work.work(

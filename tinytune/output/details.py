@@ -126,7 +126,7 @@ def status_json(reader: Reader, study: StudyRecord, progress: Progress) -> dict[
     """Return how a study stands, for scripts."""
     return {
         "study": str(reader.path),
-        "objective": study.objective.function,
+        "objective": study.objective.label,
         "goals": [{"name": goal.name, "direction": goal.direction} for goal in study.goals],
         "search": {"name": study.search.name, "version": study.search.version,
                    "options": study.search.options, "at_work": at_work(reader, study)},
@@ -164,7 +164,7 @@ def status_text(reader: Reader, study: StudyRecord, progress: Progress) -> str:
     budget = "without a limit" if progress.budget is None else f"of {progress.budget}"
     known: list[tuple[str, object]] = [
         ("study", reader.path),
-        ("objective", f"{study.objective.function}: {goal.direction} {goal.name}"),
+        ("objective", f"{study.objective.label}: {goal.direction} {goal.name}"),
         ("search", f"{study.search.name}{f'({options})' if options else ''}, seed {study.seed}"),
         ("at work", at_work(reader, study)),
         ("stopping", stopping.text(study.stopping) or None),

@@ -15,6 +15,7 @@ from tinytune.draw import SEED_LIMIT
 from tinytune.history import (
     STATES,
     AttemptRecord,
+    Command,
     Decision,
     Environment,
     Finished,
@@ -57,6 +58,7 @@ def study(row: Sequence[Any]) -> StudyRecord:
             None if found.get("module") is None else _name(found["module"]),
             _path(found.get("beside_study")),
             _path(found.get("from_cwd")),
+            None if found.get("command") is None else _command(_mapping(found["command"])),
         ),
         None if source is None else _text(source),
         time(created),
@@ -301,6 +303,14 @@ def _search(found: dict[str, Any]) -> SearchSpec:
     if not isinstance(options, dict):
         raise ValueError("the search's options are no JSON object")  # noqa: TRY004
     return SearchSpec(_text(found.get("name")), _whole(found.get("version")), options)
+
+
+def _command(found: dict[str, Any]) -> Command:
+    arguments = tuple(_text(argument) for argument in _list(found["arguments"]))
+    metrics = tuple(_text(metric) for metric in _list(found["metrics"]))
+    if not arguments or any("\0" in argument for argument in arguments):
+        raise ValueError("its command is none")
+    return Command(arguments, metrics)
 
 
 def _goals(found: object) -> tuple[Goal, ...]:

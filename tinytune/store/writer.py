@@ -58,7 +58,7 @@ def create(
                "options": study.search.options}),
         _json([{"name": goal.name, "direction": goal.direction} for goal in study.goals]),
         _json(study.settings), study.seed, int(study.use_defaults), study.budget,
-        _json(vars(study.objective)), None if source is None else source.hash,
+        _json(study.objective.to_json()), None if source is None else source.hash,
         None if study.copied is None else _json(study.copied),
         _json({"rules": list(map(vars, study.stopping)), "audit": study.audit})
         if study.stopping else None,
@@ -172,7 +172,7 @@ class Store(Reader):
     def set_objective(self, reference: ObjectiveReference, mark: str | None) -> None:
         """Write where the objective is, and the mark of the user who says so."""
         with self._db.transaction():
-            self._db.change(sql.SET_OBJECTIVE, (_json(vars(reference)),))
+            self._db.change(sql.SET_OBJECTIVE, (_json(reference.to_json()),))
             if mark is not None:
                 self._db.change(sql.INSERT_VOUCHER, (mark,))
             self._db.change(sql.SEAL)

@@ -1,0 +1,367 @@
+"""Commands in any language are tuned as functions are; nothing of them outlives its trial."""
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.shell import await_true, children, kill_all, start, tinytune
+from tinytune import command, notation
+from tinytune.command import CommandObjective
+from tinytune.context import Trial
+from tinytune.errors import ObjectiveError, UsageError
+from tinytune.history import Command, Goal
+from tinytune.study import Study
+
+SPACE = notation.space(["lr=float(1e-5, 1, log)", "opt=choice(adam, 'a b; touch owned', true)"])
+X = ["--param", "x=int(1, 9) = 3", "--minimize", "error", "--trials", "4", "--search", "random"]
+
+
+def shell(script, *more):
+    """Return the arguments of a shell that gets the value of x as $1."""
+    return ["sh", "-c", script.replace("{", "{{").replace("}", "}}"), "sh", *more, "{x}"]
+
+
+def run_one(folder, script, metrics=(), goal="error", trial=None):
+    """Run one trial of a shell command; return its outcome and what it reported."""
+    reports = []
+    space = notation.space(["x=int(1, 9)"])
+    made = CommandObjective(
+        Command(tuple(shell(script)), metrics), folder, space, Goal(goal, "minimize")
+    )
+    trial = trial or Trial(7, {"x": 3}, 11, lambda step, found: reports.append((step, found)))
+    return made.run(trial, {}), reports
+
+
+# Arguments
+
+
+@pytest.mark.parametrize(
+    ("argument", "filled"),
+    [
+        ("{lr}", "1e-05"),
+        ("--lr={lr}", "--lr=1e-05"),
+        ("{opt}{opt}", "a b; $(x)" * 2),
+        ('{{"lr": {lr}}}', '{"lr": 1e-05}'),
+        ("{{{lr}}}", "{1e-05}"),
+        ("{{lr}}", "{lr}"),
+        ("{flag} {none}", "true null"),
+        ("plain", "plain"),
+    ],
+)
+def test_placeholders_are_replaced_within_an_argument(argument, filled):
+    values = {"lr": 1e-5, "opt": "a b; $(x)", "flag": True, "none": None}
+    assert command.filled(argument, values) == filled
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "there is no command: write it after --"),
+        (("train", "{lr}"), "the command does not use the parameter 'opt'"),
+        (("train", "{lr}", "{opt}", "{rate}"), "{rate} in the command is no parameter"),
+        (("train", "{lr}{opt}", "{"), "has a { that stands alone: write {{ for a brace"),
+        (("train", "{lr}{opt}", "}"), "has a } that stands alone: write }} for a brace"),
+        (("train", "{lr}{opt}", "{print $1}"), "{print $1} in the command is no parameter"),
+        (("train", "{lr}{opt}", "{lr.real}"), "{lr.real} in the command is no parameter"),
+    ],
+)
+def test_a_command_that_does_not_fit_its_parameters(arguments, said):
+    with pytest.raises(UsageError) as caught:
+        command.check(Command(arguments), SPACE)
+    assert said in str(caught.value)
+
+
+def test_a_parameter_may_not_be_called_as_tinytunes_own_placeholders():
+    with pytest.raises(UsageError, match="stands for something else"):
+        command.check(Command(("t", "{seed}")), notation.space(["seed=int(1, 2)"]))
+
+
+def test_no_shell_sees_a_value(tmp_path):
+    echo = Command(("python", "-c", "import sys; print(sys.argv[2:])", "{lr}", "{opt}", "{seed}"))
+    made = CommandObjective(echo, tmp_path, SPACE, Goal("value", "minimize"))
+    script = "import sys; print(int(sys.argv[1:] == ['0.5', 'a b; touch owned', '11']))"
+    made.command = Command((sys.executable, "-c", script, "{lr}", "{opt}", "{seed}"))
+    outcome = made.run(Trial(0, {"lr": 0.5, "opt": "a b; touch owned"}, 11), {})
+    assert outcome.value == 1.0
+    assert not list(tmp_path.iterdir())
+
+
+# What is printed
+
+
+@pytest.mark.parametrize(
+    ("script", "metrics", "value"),
+    [
+        ("echo tinytune: error=0.12", (), 0.12),
+        ("echo tinytune: error=1; echo tinytune: error=2; echo bye", (), 2.0),
+        ('echo \'{"error": 0.5, "name": "x"}\'; echo done', (), 0.5),
+        ('echo \'{"error": 1}\'; echo \'{"error": 2}\'; echo \'{"event": "end"}\'', (), 2.0),
+        ("echo 'Test error: 0.25%'; echo 'Test error: 0.125%'", ("error=error: ([0-9.]+)",), 0.125),
+        ("echo 'error: 3' >&2", ("error=error: (.*)",), 3.0),
+        ("echo tinytune: step=1 error=4; echo tinytune: step=2 error=3", (), 3.0),
+        ("echo tinytune: step=1 error=4; echo tinytune: error=9", (), 9.0),
+        ("echo 5; printf '0.75'", (), 0.75),
+        ("printf '  10%%\\r  90%%\\rtinytune: error=6'", (), 6.0),
+        ("echo tinytune: error=$1", (), 3.0),
+        ("echo tinytune: error=$TINYTUNE_TRIAL$TINYTUNE_SEED", (), 711.0),
+        ("exec >&-; exec 2>&-; exit 0", (), None),
+        ("head -c 3000000 /dev/zero | tr '\\0' y; echo; echo tinytune: error=8", (), 8.0),
+        ("head -c 300000 /dev/zero; echo; echo tinytune: error=8", (), 8.0),
+    ],
+)
+def test_results_are_found_in_what_is_printed(tmp_path, capfd, script, metrics, value):
+    outcome, _ = run_one(tmp_path, script, metrics)
+    assert outcome.value == value, outcome
+
+
+def test_all_numbers_are_results(tmp_path):
+    line = '{"error": 0.5, "size": 7, "loss": 1, "ok": true}'
+    outcome, reports = run_one(
+        tmp_path, f"echo 'acc 9'; echo '{line}'; echo tinytune: loss=2", ("accuracy=acc (.*)",)
+    )
+    assert outcome.values == {"accuracy": 9.0, "error": 0.5, "size": 7.0, "loss": 2.0}
+    assert reports == []
+
+
+def test_steps_are_reported_as_they_come(tmp_path):
+    script = "echo tinytune: step=3 loss=0.2 acc=nan; echo tinytune: step=4 loss=1e-3; echo 1"
+    outcome, reports = run_one(tmp_path, script)
+    assert [(step, found["loss"]) for step, found in reports] == [(3, 0.2), (4, 1e-3)]
+    assert reports[0][1]["acc"] != reports[0][1]["acc"]
+    assert outcome.values == {"error": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("script", "metrics", "said"),
+    [
+        ("exit 3", (), "it exited with code 3"),
+        ("echo oops >&2; echo >&2; exit 3", (), "it exited with code 3: oops"),
+        ("echo tinytune: error=1; exit 1", (), "it exited with code 1"),
+        ("kill -SEGV $$", (), "it was killed by SIGSEGV"),
+        ("kill -KILL 0", (), "it was killed by SIGKILL"),
+        ("true", (), "it printed no 'error', and no other number either: let it end with"),
+        ("echo tinytune: loss=1 acc=2", (), "it printed no 'error', only loss, acc"),
+        ("echo tinytune: hello", (), "it printed 'tinytune: hello', which cannot be read"),
+        ("echo tinytune: error=low", (), "it printed error = 'low', which is not a number"),
+        ("echo tinytune: step=x error=1", (), "it printed step=x, which is not a whole number"),
+        ("echo tinytune: step=1", (), "it printed 'tinytune: step=1' without a number"),
+        ("echo tinytune:; sleep 100", (), "it printed 'tinytune:' without a number"),
+        ("echo error: high", ("error=error: (.*)",), "the pattern of error found 'high', which"),
+        ("echo tinytune: error=nan", (), "NaN, not a number"),
+        ("echo '{\"error\": Infinity}'", (), "not a finite number"),
+    ],
+)
+def test_a_trial_fails_with_the_reason(tmp_path, capfd, script, metrics, said):
+    outcome, _ = run_one(tmp_path, script, metrics)
+    assert outcome.state == "failed"
+    assert said in outcome.error
+    if "oops" in script:
+        assert outcome.traceback == "oops\n\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("error", "--metric 'error' is no NAME=PATTERN"),
+        ("error=(", "'(' is no pattern"),
+        ("error=x", "has 0 groups: put the number"),
+        ("error=(a)(b)", "has 2 groups"),
+        ("er ror=(a)", "is no NAME=PATTERN"),
+    ],
+)
+def test_metrics_that_are_none(text, said):
+    with pytest.raises(UsageError) as caught:
+        command.goal(None, None, [text])
+    assert said in str(caught.value)
+
+
+# Ends
+
+
+class Stopped(BaseException):
+    """As the early end of a trial is told."""
+
+
+@pytest.mark.parametrize("trap", ["", "trap '' TERM; "])
+def test_the_early_end_of_a_trial_ends_its_whole_group(tmp_path, trap):
+    def stop(step, found):
+        raise Stopped
+
+    script = f"{trap}sleep 1000 & echo $! > inner; echo tinytune: step=1 error=2; wait; sleep 1000"
+    with pytest.raises(Stopped):
+        run_one(tmp_path, script, trial=Trial(0, {"x": 1}, 0, stop))
+    await_true(lambda: not is_alive(tmp_path / "inner"))
+
+
+def test_a_command_may_clean_up_before_it_ends(tmp_path):
+    def stop(step, found):
+        raise Stopped
+
+    script = (
+        "trap 'echo ok > saved; exit' TERM; echo tinytune: step=1 error=2; sleep 1000 & wait"
+    )
+    with pytest.raises(Stopped):
+        run_one(tmp_path, script, trial=Trial(0, {"x": 1}, 0, stop))
+    assert (tmp_path / "saved").read_text() == "ok\n"
+
+
+def test_what_a_command_leaves_behind_ends_with_it(tmp_path):
+    outcome, _ = run_one(tmp_path, "yes & echo $! > inner; echo tinytune: error=1")
+    assert outcome.value == 1.0
+    await_true(lambda: not is_alive(tmp_path / "inner"))
+
+
+def is_alive(file: Path) -> bool:
+    """Return whether the process whose number a file holds is at work."""
+    try:
+        stat = Path(f"/proc/{file.read_text().strip()}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] not in {"Z", "X"}
+
+
+def gated(tmp_path, *options):
+    """Start a run of a command that waits for a gate; return it when both trials have begun."""
+    script = "echo $$ > pid-$1; until test -e gate; do sleep 0.02; done; echo tinytune: error=$1"
+    process = start("run", *X, "--workers", 2, *options, "--", *shell(script), cwd=tmp_path)
+    await_true(lambda: len(list(tmp_path.glob("pid-*"))) == 2, process)
+    return process, list(tmp_path.glob("pid-*"))
+
+
+@pytest.mark.parametrize("whom", ["worker", "everybody"])
+def test_a_command_dies_with_its_worker(tmp_path, whom):
+    process, pids = gated(tmp_path)
+    if whom == "everybody":
+        kill_all(process)
+        await_true(lambda: not any(map(is_alive, pids)))
+        process.communicate()
+        (tmp_path / "gate").touch()
+        done = tinytune("resume", "study.db", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    else:
+        for path in pids:
+            path.rename(tmp_path / f"old-{path.name}")
+        os.kill(children(process.pid)[0], signal.SIGKILL)
+        old = list(tmp_path.glob("old-*"))
+        await_true(lambda: len(list(filter(is_alive, old))) == 1, process)
+        (tmp_path / "gate").touch()
+        process.communicate(timeout=60)
+    with Study(tmp_path / "study.db") as study:
+        assert [trial.state for trial in study.trials()] == ["complete"] * 4
+        assert max(trial.attempt for trial in study.trials()) == 2
+
+
+def test_an_interrupt_gives_the_trials_back_and_ends_their_commands(tmp_path):
+    process, pids = gated(tmp_path)
+    os.kill(process.pid, signal.SIGTERM)
+    process.communicate(timeout=30)
+    assert process.returncode == 143
+    await_true(lambda: not any(map(is_alive, pids)))
+    with Study(tmp_path / "study.db") as study:
+        assert [trial.state for trial in study.trials()] == ["waiting", "waiting"]
+
+
+def test_a_command_that_takes_too_long_ends_and_has_failed(tmp_path):
+    script = "echo $$ > pid-$1; test $1 = 3 && sleep 1000; echo tinytune: error=$1"
+    run = ["run", *X, "--trial-timeout", "0.3s", "--", *shell(script)]
+    done = tinytune(*run, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert not is_alive(tmp_path / "pid-3")
+    with Study(tmp_path / "study.db") as study:
+        assert study.trials()[0].error == "it ran longer than its limit of 0.3 s (--trial-timeout)"
+
+
+# Studies
+
+
+def test_a_study_remembers_its_command(tmp_path):
+    (tmp_path / "train.py").write_text("import sys\nprint(float(sys.argv[1]) ** 2)\n")
+    run = ["run", *X, "--", sys.executable, "train.py", "{x}"]
+    first = tinytune(*run, cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    other = tmp_path / "elsewhere"
+    other.mkdir()
+    more = tinytune("resume", "../study.db", "--trials", "+2", "--workers", 2, cwd=other)
+    assert more.returncode == 0, more.stderr
+    assert tinytune(*run, "--trials", 7, cwd=tmp_path).returncode == 0
+    with Study(tmp_path / "study.db") as study:
+        assert [trial.value for trial in study.trials()] == [
+            float(trial.params["x"] ** 2) for trial in study.trials()
+        ]
+        assert len(study.trials()) == 7
+    assert (
+        "7 of 7 suggestions recomputed exactly" in tinytune("verify", tmp_path / "study.db").stdout
+    )
+    assert "sys.argv[1]" in tinytune("show", tmp_path / "study.db", "--code").stdout
+    changed = tinytune(*run[:-1], "--x={x}", cwd=tmp_path)
+    assert changed.returncode == 1
+    assert "holds another study: command is " in changed.stderr
+    assert [path.name for path in tmp_path.iterdir() if "checkpoints" in path.name] == []
+
+
+def test_a_strangers_study_must_not_say_what_is_run(tmp_path):
+    done = tinytune("run", *X, "--", *shell("echo tinytune: error=1"), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    more = ["resume", "study.db", "--trials", "+1"]
+    away = {"XDG_STATE_HOME": str(tmp_path / "other")}
+    refused = tinytune(*more, cwd=tmp_path, environment=away)
+    assert refused.returncode == 1
+    assert "which you have not given for it before" in refused.stderr
+    assert "tinytune resume study.db -- sh -c 'echo tinytune: error=1' sh {x}" in refused.stderr
+    named = [*more, "--", *shell("echo tinytune: error=1")]
+    assert tinytune(*named, cwd=tmp_path, environment=away).returncode == 0
+    assert tinytune(*more, cwd=tmp_path, environment=away).returncode == 0
+    with Study(tmp_path / "study.db") as study:
+        assert study.progress.ended == 6
+
+
+def test_checkpoints_are_kept_across_attempts_and_not_across_studies(tmp_path):
+    script = (
+        'cd "$TINYTUNE_CHECKPOINTS" && if test -e half; then echo tinytune: error=1; '
+        "else touch half; kill -9 $(ps -o ppid= -p $PPID); sleep 1000; fi"
+    )
+    run = ["run", *X, "--trials", "1", "--", *shell(script)]
+    for _ in range(2):
+        done = tinytune(*run, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        with Study(tmp_path / "study.db") as study:
+            assert [(t.state, t.attempt) for t in study.trials()] == [("complete", 2)]
+        (tmp_path / "study.db").unlink()
+    assert len(list((tmp_path / "study.db.checkpoints").iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        ([*X, "--", "no-such-program", "{x}"], 1, "the program 'no-such-program' is not there"),
+        ([*X, "--", "./plain", "{x}"], 1, "'./plain' may not be executed: chmod +x ./plain"),
+        ([*X, "--", "echo"], 2, "the command does not use the parameter 'x'"),
+        (["--param", "x=int(1, 2)", "--minimize", "a", "--maximize", "b", "--", "echo", "{x}"], 2,
+         "give --minimize or --maximize, not both"),
+        (["--metric", "a=(b)", "train.py"], 2, "--metric is for commands"),
+        (["--", "python", "train.py"], 2, "python and train.py are two targets"),
+        ([*X, "--set", "a=1", "--", "echo", "{x}"], 2, "has no setting 'a'"),
+    ],
+)  # fmt: skip
+def test_slips_on_the_command_line(tmp_path, arguments, code, said):
+    (tmp_path / "plain").touch()
+    done = tinytune("run", *arguments, cwd=tmp_path)
+    assert done.returncode == code, done.stderr
+    assert said in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "study.db").exists()
+
+
+def test_a_target_from_elsewhere_says_what_is_missing(tmp_path):
+    made = CommandObjective(
+        Command(("sh", "{x}")), tmp_path, notation.space(["x=int(1, 2)"]), Goal("v", "minimize")
+    )
+    assert command.load(made.target).command == made.command
+    document = json.loads(made.target.removeprefix(command.TARGET))
+    document["folder"] = str(tmp_path / "gone")
+    with pytest.raises(ObjectiveError, match="which is not there"):
+        command.load(command.TARGET + json.dumps(document))
