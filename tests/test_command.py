@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.hostile_files import spoken
 from tests.shell import await_true, children, kill_all, start, tinytune
-from tinytune import command, notation
+from tinytune import command, notation, session
 from tinytune.command import CommandObjective
 from tinytune.context import Trial
 from tinytune.errors import ObjectiveError, UsageError
@@ -17,7 +18,7 @@ from tinytune.history import Command, Goal
 from tinytune.study import Study
 
 SPACE = notation.space(["lr=float(1e-5, 1, log)", "opt=choice(adam, 'a b; touch owned', true)"])
-X = ["--param", "x=int(1, 9) = 3", "--minimize", "error", "--trials", "4", "--search", "random"]
+X = ["--param", "x=int(1, 9) = 3", "--minimize", "error", "--trials", "3", "--search", "random"]
 
 
 def shell(script, *more):
@@ -201,9 +202,7 @@ def test_a_command_may_clean_up_before_it_ends(tmp_path):
     def stop(step, found):
         raise Stopped
 
-    script = (
-        "trap 'echo ok > saved; exit' TERM; echo tinytune: step=1 error=2; sleep 1000 & wait"
-    )
+    script = "trap 'echo ok > saved; exit' TERM; echo tinytune: step=1 error=2; sleep 1000 & wait"
     with pytest.raises(Stopped):
         run_one(tmp_path, script, trial=Trial(0, {"x": 1}, 0, stop))
     assert (tmp_path / "saved").read_text() == "ok\n"
@@ -251,7 +250,7 @@ def test_a_command_dies_with_its_worker(tmp_path, whom):
         (tmp_path / "gate").touch()
         process.communicate(timeout=60)
     with Study(tmp_path / "study.db") as study:
-        assert [trial.state for trial in study.trials()] == ["complete"] * 4
+        assert [trial.state for trial in study.trials()] == ["complete"] * 3
         assert max(trial.attempt for trial in study.trials()) == 2
 
 
@@ -278,16 +277,16 @@ def test_a_command_that_takes_too_long_ends_and_has_failed(tmp_path):
 # Studies
 
 
-def test_a_study_remembers_its_command(tmp_path):
+def test_a_study_remembers_its_command(tmp_path, monkeypatch):
     (tmp_path / "train.py").write_text("import sys\nprint(float(sys.argv[1]) ** 2)\n")
     run = ["run", *X, "--", sys.executable, "train.py", "{x}"]
     first = tinytune(*run, cwd=tmp_path)
     assert first.returncode == 0, first.stderr
     other = tmp_path / "elsewhere"
     other.mkdir()
-    more = tinytune("resume", "../study.db", "--trials", "+2", "--workers", 2, cwd=other)
+    more = tinytune("resume", "../study.db", "--trials", "+3", "--workers", 2, cwd=other)
     assert more.returncode == 0, more.stderr
-    assert tinytune(*run, "--trials", 7, cwd=tmp_path).returncode == 0
+    assert tinytune("run", *X, "--trials", 7, *run[len(X) + 1 :], cwd=tmp_path).returncode == 0
     with Study(tmp_path / "study.db") as study:
         assert [trial.value for trial in study.trials()] == [
             float(trial.params["x"] ** 2) for trial in study.trials()
@@ -303,20 +302,26 @@ def test_a_study_remembers_its_command(tmp_path):
     assert [path.name for path in tmp_path.iterdir() if "checkpoints" in path.name] == []
 
 
-def test_a_strangers_study_must_not_say_what_is_run(tmp_path):
-    done = tinytune("run", *X, "--", *shell("echo tinytune: error=1"), cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    more = ["resume", "study.db", "--trials", "+1"]
-    away = {"XDG_STATE_HOME": str(tmp_path / "other")}
-    refused = tinytune(*more, cwd=tmp_path, environment=away)
-    assert refused.returncode == 1
-    assert "which you have not given for it before" in refused.stderr
-    assert "tinytune resume study.db -- sh -c 'echo tinytune: error=1' sh {x}" in refused.stderr
-    named = [*more, "--", *shell("echo tinytune: error=1")]
-    assert tinytune(*named, cwd=tmp_path, environment=away).returncode == 0
-    assert tinytune(*more, cwd=tmp_path, environment=away).returncode == 0
-    with Study(tmp_path / "study.db") as study:
-        assert study.progress.ended == 6
+def test_a_strangers_study_must_not_say_what_is_run(tmp_path, monkeypatch):
+    shelled = shell("echo tinytune: error=1")
+    made = tinytune("run", *X, "--trials", 1, "--", *shelled, cwd=tmp_path)
+    assert made.returncode == 0, made.stderr
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "other"))
+    code, _, errors = spoken("resume", "study.db", "--trials", "+1")
+    assert code == 1
+    assert "which you have not given for it before" in errors
+    assert "tinytune resume study.db -- sh -c 'echo tinytune: error=1' sh {x}" in errors
+    own = {"XDG_STATE_HOME": str(tmp_path / "other")}
+    named = tinytune("resume", "study.db", "--trials", 2, "--", *shelled, environment=own)
+    assert named.returncode == 0, named.stderr
+    session.find_objective(Path("study.db"))  # raises nothing any more
+    monkeypatch.chdir("/")  # the same file, but it may not be moved to where the command is another
+    moved = (tmp_path / "study.db").rename(tmp_path / "other" / "study.db")
+    with pytest.raises(ObjectiveError, match="which you have not given"):
+        session.find_objective(moved)
+    with Study(moved) as study:
+        assert study.progress.ended == 2
 
 
 def test_checkpoints_are_kept_across_attempts_and_not_across_studies(tmp_path):
@@ -347,12 +352,13 @@ def test_checkpoints_are_kept_across_attempts_and_not_across_studies(tmp_path):
         ([*X, "--set", "a=1", "--", "echo", "{x}"], 2, "has no setting 'a'"),
     ],
 )  # fmt: skip
-def test_slips_on_the_command_line(tmp_path, arguments, code, said):
+def test_slips_on_the_command_line(tmp_path, monkeypatch, arguments, code, said):
     (tmp_path / "plain").touch()
-    done = tinytune("run", *arguments, cwd=tmp_path)
-    assert done.returncode == code, done.stderr
-    assert said in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
+    monkeypatch.chdir(tmp_path)
+    found, _, errors = spoken("run", *arguments)
+    assert found == code, errors
+    assert said in errors
+    assert len(errors.strip().splitlines()) == 1
     assert not (tmp_path / "study.db").exists()
 
 
