@@ -95,7 +95,7 @@ class CommandObjective(Objective):
         BaseExceptions that are not errors (an interrupt, the trial's early end) pass through;
         nothing of the command is running then.
         """
-        read = printed.Printed(self._patterns, lambda step, found: trial.report(step, **found))
+        read = printed.Printed(self._patterns, trial.record)
         try:
             with self._folder_of(trial) as checkpoints:
                 return self._run(trial, checkpoints, read)

@@ -50,6 +50,10 @@ class Trial:
         """
         if not isinstance(stop, bool):
             raise ObjectiveError("report: stop must be True or False: give the metric another name")
+        self.record(step, metrics, stop=stop)
+
+    def record(self, step: int, metrics: Mapping[str, float], *, stop: bool = True) -> None:
+        """Do what `report` does, with metrics of any name."""
         checked = _numbers(metrics)
         whole_step = _whole(step)
         if self._write is not None:

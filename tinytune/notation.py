@@ -7,7 +7,8 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 
-from tinytune.distributions import Choice, Distribution, Float, Int, LogNormal, Normal, shown
+from tinytune.bounds import shown
+from tinytune.distributions import Choice, Distribution, Float, Int, LogNormal, Normal
 from tinytune.errors import SpaceError, UsageError
 from tinytune.space import MISSING, Space
 

@@ -164,7 +164,7 @@ def _held_off(
     def write(step: int, metrics: dict[str, float]) -> str | None:
         with interrupt.held_off():
             try:
-                trial.report(step, stop=False, **metrics)
+                trial.record(step, metrics, stop=False)
             except StudyFileError as error:
                 broken.append(error)
                 raise
