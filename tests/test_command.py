@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from tests.faults.hostile_files import spoken
-from tests.shell import await_true, children, kill_all, start, tinytune
+from tests.shell import ROOT, await_true, children, kill_all, start, tinytune
 from tinytune import command, notation, session
 from tinytune.command import CommandObjective
 from tinytune.context import Trial
 from tinytune.errors import ObjectiveError, UsageError
 from tinytune.history import Command, Goal
+from tinytune.store.reader import Reader
 from tinytune.study import Study
 
 SPACE = notation.space(["lr=float(1e-5, 1, log)", "opt=choice(adam, 'a b; touch owned', true)"])
@@ -371,3 +372,18 @@ def test_a_target_from_elsewhere_says_what_is_missing(tmp_path):
     document["folder"] = str(tmp_path / "gone")
     with pytest.raises(ObjectiveError, match="which is not there"):
         command.load(command.TARGET + json.dumps(document))
+
+
+def test_the_example_of_a_shell_command(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    study = tmp_path / "study.db"
+    found, _, errors = spoken(
+        "run", "--study", study, "--minimize", "loss", "--param", "x=float(-2, 2) = 0",
+        "--param", "y=float(-2, 2) = 0", "--search", "cma-es", "--trials", "12",
+        "--", "sh", "examples/valley.sh", "{x}", "{y}",
+    )  # fmt: skip
+    assert found == 0, errors
+    with Reader(study) as reader:
+        trials = reader.trials()
+        assert trials[0].value == 1.0
+        assert [len(reader.curves(trial)["loss"]) for trial in trials] == [4] * 12

@@ -93,7 +93,8 @@ def _distribution(name: str, kind: str, arguments: Sequence[str]) -> Distributio
     positional: list[object] = []
     keywords: dict[str, object] = {}
     flags = {"log"} if kind in {"float", "int"} else set()
-    known = [k for k in inspect.signature(KINDS[kind]).parameters if k not in {"options", "when"}]
+    unsaid = {"options", "when", "prior"}
+    known = [k for k in inspect.signature(KINDS[kind]).parameters if k not in unsaid]
     for text in arguments:
         if not text:
             raise UsageError(f"--param {name}: nothing stands between two commas: {_EXAMPLE}")
@@ -114,6 +115,8 @@ def _distribution(name: str, kind: str, arguments: Sequence[str]) -> Distributio
         if isinstance(given, str):
             raise UsageError(f"--param {name}: {shown(given)} in {kind}(…) is not a number")
     try:
+        if kind != "choice" and len(positional) > len(known):
+            raise TypeError
         return KINDS[kind](*positional, **keywords)  # type: ignore[arg-type]
     except TypeError:
         least = "a, b" if kind == "choice" else ", ".join(known[:2])

@@ -40,11 +40,15 @@ app = typer.Typer(
 )
 
 
+_commands: list[CommandInfo] = []  # all of them, once one was chosen
+
+
 def choose(arguments: Sequence[str]) -> None:
     """Leave only the command that was asked for, if any: Typer reads each one's signature."""
-    commands = app.registered_commands
-    chosen = [c for c in commands if arguments and _name(c) == arguments[0]]
-    app.registered_commands = chosen or commands
+    if not _commands:
+        _commands.extend(app.registered_commands)
+    chosen = [c for c in _commands if arguments and _name(c) == arguments[0]]
+    app.registered_commands = chosen or list(_commands)
 
 
 def _name(command: CommandInfo) -> str:
