@@ -161,6 +161,19 @@ CREATE TABLE attempt (
     PRIMARY KEY (trial, attempt)
 ) STRICT, WITHOUT ROWID;
 
+-- What an attempt printed, as far as it is kept: `tinytune logs`. It takes no ticks and is in no
+-- link of the chain; it may be deleted.
+CREATE TABLE output (
+    trial    INTEGER NOT NULL REFERENCES trial (number),
+    attempt  INTEGER NOT NULL,
+    stream   TEXT    NOT NULL CHECK (stream IN ('stdout', 'stderr')),
+    head     TEXT    NOT NULL,                 -- its first 16,384 characters
+    tail     TEXT    NOT NULL,                 -- the last 49,152 of the others
+    left_out INTEGER NOT NULL CHECK (left_out >= 0),     -- characters between the two
+    seal     TEXT    NOT NULL,                 -- digest of this row
+    PRIMARY KEY (trial, attempt, stream)
+) STRICT, WITHOUT ROWID;
+
 -- One row for each number that an objective reported. Rows of an attempt that
 -- died are kept; the trial's own attempt number tells which count.
 CREATE TABLE metric (

@@ -98,6 +98,7 @@ _USAGES = {
     "trials": "STUDY",
     "show": "STUDY NUMBER",
     "status": "STUDY",
+    "logs": "STUDY NUMBER",
     "searches": "",
     "stoppings": "",
     "stopping-report": "STUDY",

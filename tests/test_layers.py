@@ -36,6 +36,7 @@ ROWS = [
     {"study", "loading"},
     {"environment"},
     {"testing"},
+    {"capture"},
     {"worker"},
     {"child"},
     {"supervisor"},

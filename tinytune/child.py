@@ -9,10 +9,11 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tinytune import loading
+from tinytune import capture, loading
 from tinytune.command import CommandObjective
 from tinytune.errors import ObjectiveError, TinytuneError
 from tinytune.history import Environment
@@ -30,9 +31,16 @@ def main() -> int:
     interrupt.install()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)  # the supervisor blocked them
     parent = socket.socket(fileno=order["socket"])
-    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+    recorder: capture.Recorder | None = None
+    ends: list[int] = []
+    if order["capture"] is not None:
+        ends = order["capture"]["ends"]
+        for end in ends:
+            os.set_inheritable(end, False)
+        recorder = capture.Recorder(order["capture"]["mark"])
+    threading.Thread(target=_follow, args=(parent, ends), daemon=True).start()
     try:
-        reason = _work(order, interrupt)
+        reason = _work(order, interrupt, recorder)
     except TinytuneError as error:
         if order["debug"]:
             raise
@@ -45,7 +53,9 @@ def main() -> int:
     return EXIT_CODES[reason]
 
 
-def _work(order: dict[str, Any], interrupt: Interrupt) -> StopReason:
+def _work(
+    order: dict[str, Any], interrupt: Interrupt, recorder: capture.Recorder | None
+) -> StopReason:
     with interrupt.breaking_in():
         objective = loading.load(order["target"])
     source = loading.source(objective)
@@ -63,16 +73,18 @@ def _work(order: dict[str, Any], interrupt: Interrupt) -> StopReason:
     with Study(Path(order["study"]), source, Environment(order["environment"])) as study:
         if isinstance(objective, CommandObjective):
             objective.settle(study.path, study.record.created)
-        return work(study, objective, limits, interrupt)
+        recorded = objective if recorder is None else capture.Recorded(objective, recorder)
+        return work(study, recorded, limits, interrupt)
 
 
-def _follow(parent: socket.socket) -> None:
+def _follow(parent: socket.socket, ends: Sequence[int]) -> None:
     """Stop when the supervisor is gone: its end of the socket closes, however it died."""
     try:
         parent.recv(1)
     except OSError:
         return
     os.kill(os.getpid(), signal.SIGTERM)
+    capture.swallow(ends)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ class Trial:
     """One running trial: its number, its parameters, and a seed for the objective's own randomness.
 
     `seed` is a whole number from 0 to 2^32 - 1 that depends on the study's seed and the trial's
-    number alone.
+    number alone. `attempt` counts from 1; a later one follows where a worker died.
     """
 
     def __init__(
@@ -26,12 +26,14 @@ class Trial:
         params: Params | None = None,
         seed: int = 0,
         write: Callable[[int, Mapping[str, float]], str | None] | None = None,
+        attempt: int = 1,
     ) -> None:
         self.number = number
         self.params: Params = {} if params is None else params
         self.seed = seed
         self.stopped: str | None = None
         """Why a stopping rule ends this trial, None while it may go on."""
+        self.attempt = attempt
         self._write = write
 
     @property

@@ -42,6 +42,7 @@ class TunableObjective(Objective):
         stopping: str | Sequence[RuleOptions] | None = None,
         audit: float | None = None,
         learn_from: Sequence[str | Path] = (),
+        capture: bool | None = None,
         quiet: bool = False,
     ) -> Study:
         """Search for good parameters, in a new study or where the file's study stopped.
@@ -54,7 +55,8 @@ class TunableObjective(Objective):
         `trial_timeout` and `max_memory` ("10m", "2G") end a trial, whose process they then need;
         `stopping`, a rule or several that end hopeless trials, as `"median(grace=5)+threshold"`;
         `audit`, a share of the trials that they stop only on paper;
-        `learn_from` other studies' files, of whose trials a new study's search is told first.
+        `learn_from` other studies' files, of whose trials a new study's search is told first;
+        `capture` keeps what trials print (default: with several workers), see `tinytune logs`.
 
         Returns the study, open for reading. StudyMismatchError if the file holds another study;
         ObjectiveError after too many failures.
@@ -66,7 +68,7 @@ class TunableObjective(Objective):
             None if max_memory is None else bytes_of(max_memory),
         )
         seconds = None if timeout is None else seconds_of(timeout)
-        how = Work(workers, seconds, max_failures, limits)
+        how = Work(workers, seconds, max_failures, limits, capture=capture)
         others = tuple(map(Path, learn_from))
         wishes = Wishes(
             options_of(search, grid),
@@ -80,12 +82,12 @@ class TunableObjective(Objective):
             others,
         )
         target = None
-        if workers > 1 or limits.any:
+        if workers > 1 or limits.any or capture:
             source = loading.source_path(self)
             if source is None:
                 raise ObjectiveError(
                     f"{self.name} is in no file that other processes could load: "
-                    "put it into one, or use workers=1 without limits for a trial"
+                    "put it into one, or use workers=1 without limits for a trial or capture"
                 )
             target = f"{source}:{self.name}"
         session.start(path, self, None, wishes, has_timeout=how.timeout_seconds is not None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import time
 from pathlib import Path
@@ -111,6 +112,11 @@ def is_in_log_mode(path: Path) -> bool:
     if key not in _descriptors:
         _descriptors[key] = opened(path, os.O_RDONLY)
     return os.pread(_descriptors[key], 2, 18) != b"\x01\x01"
+
+
+def duplicate(descriptor: int) -> int:
+    """Return another descriptor of the same file that is none of the standard three."""
+    return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 3)
 
 
 def opened(path: Path | str, flags: int) -> int:

@@ -277,6 +277,18 @@ class AttemptRecord:
 
 
 @dataclass(frozen=True)
+class Output:
+    """What is kept of what one attempt printed to one stream."""
+
+    trial: int
+    attempt: int
+    stream: str  # stdout or stderr
+    head: str
+    tail: str
+    left_out: int  # characters between the two
+
+
+@dataclass(frozen=True)
 class Progress:
     """How far a study is."""
 

@@ -64,6 +64,7 @@ class Work:
     trial_limits: TrialLimits = NO_LIMITS
     debug: bool = False
     with_git: bool = True
+    capture: bool | None = None  # None: of commands, and where there are several workers
 
     def __post_init__(self) -> None:
         if self.workers < 1:
@@ -259,8 +260,16 @@ def run(path: Path, objective: Objective, target: str | None, how: Work, live: L
             since,
             how.trial_limits,
             how.debug,
+            is_captured(how, target),
         )
         return Supervisor(order, store, lambda: live.observe(store), live.note).run(how.workers)
+
+
+def is_captured(how: Work, target: str) -> bool:
+    """Return whether what the trials print goes into the study."""
+    if how.capture is None:
+        return how.workers > 1 or target.startswith(commands.TARGET)
+    return how.capture
 
 
 def _note_changes(store: Store, around: Environment, live: Live) -> None:

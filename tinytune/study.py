@@ -137,6 +137,7 @@ class Study:
             params,
             claim.seed,
             lambda step, metrics: self._referee.report(self._writer, token, step, metrics),
+            token.attempt,
         )
 
     def tell(self, trial: Trial, value: object = None) -> Outcome:

@@ -14,15 +14,16 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
 from tinytune import child, process
+from tinytune.capture import Listener
 from tinytune.errors import TinytuneError
-from tinytune.history import RunningTrial
+from tinytune.history import Output, RunningTrial
 from tinytune.limits import NO_LIMITS, Guard, TrialLimits, Verdict
 from tinytune.store.writer import Store
 from tinytune.worker import STOP_SIGNALS, StopReason
@@ -45,8 +46,9 @@ class Order:
     since_tick: int
     trial_limits: TrialLimits = NO_LIMITS
     debug: bool = False
+    capture: bool = False  # keep what the trials print in the study
 
-    def text(self, descriptor: int) -> str:
+    def text(self, descriptor: int, listener: Listener | None) -> str:
         """Return the order as a child's argument."""
         left = None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
         return json.dumps(
@@ -60,6 +62,7 @@ class Order:
                 "since_tick": self.since_tick,
                 "debug": self.debug,
                 "socket": descriptor,
+                "capture": None if listener is None else listener.order,
             }
         )
 
@@ -77,7 +80,15 @@ class _Child:
     process: subprocess.Popen[bytes]
     socket: socket.socket
     birth: str
+    listener: Listener | None = None
     killed_by_us: bool = False
+
+    def last_output(self) -> list[Output]:
+        """Return what it has printed that is not kept yet, once it has ended."""
+        if self.listener is None:
+            return []
+        self.listener.finish()
+        return self.listener.collect(everything=True)
 
 
 @dataclass
@@ -126,6 +137,7 @@ class Supervisor:
                     self._stop()
             self._heed_signals()
             self._guard_trials()
+            self._keep_output()
             self.observe()
         if error:
             raise TinytuneError(error)
@@ -156,6 +168,17 @@ class Supervisor:
             self._verdicts[verdict.pid] = verdict
             self._children[verdict.pid].process.kill()
 
+    def _keep_output(self) -> None:
+        for running in self._children.values():
+            if running.listener is not None:
+                self._keep(running.listener.collect())
+
+    def _keep(self, outputs: Sequence[Output]) -> None:
+        """Write what trials have printed; what cannot be written is no reason to end one."""
+        if outputs:
+            with suppress(TinytuneError):
+                self.store.keep_output(outputs)
+
     def _is_mine(self, trial: RunningTrial) -> bool:
         running = self._children.get(trial.pid)
         return running is not None and running.birth == trial.process.birth
@@ -166,19 +189,30 @@ class Supervisor:
 
     def _start(self) -> None:
         ours, theirs = socket.socketpair()
+        listener = Listener() if self.order.capture else None
+        stdout, stderr = (None, None) if listener is None else listener.outputs
         # A signal that comes before the child can take it waits until it can.
         signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         try:
             with theirs:
                 running = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                    [sys.executable, "-m", "tinytune.child", self.order.text(theirs.fileno())],
-                    pass_fds=[theirs.fileno()],
+                    [
+                        sys.executable,
+                        "-m",
+                        "tinytune.child",
+                        self.order.text(theirs.fileno(), listener),
+                    ],
+                    pass_fds=[theirs.fileno(), *(listener.order["ends"] if listener else ())],
                     stdin=subprocess.DEVNULL,
+                    stdout=stdout,
+                    stderr=stderr,
                 )
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+        if listener is not None:
+            listener.start()
         birth = process.birth(running.pid) or ""
-        self._children[running.pid] = _Child(running, ours, birth)
+        self._children[running.pid] = _Child(running, ours, birth, listener)
         threading.Thread(target=self._await, args=(running,), daemon=True).start()
 
     def _await(self, running: subprocess.Popen[bytes]) -> None:
@@ -196,6 +230,7 @@ class Supervisor:
         ended = self._children.pop(pid)
         code = ended.process.returncode
         message = _received(ended.socket)
+        self._keep(ended.last_output())
         left_behind = self.store.open_workers(pid, ended.birth)
         is_told_to_stop = self._stopping or self._signal is not None
         is_stopping = is_told_to_stop or ended.killed_by_us or bool(message)

@@ -5,16 +5,17 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
 from types import FrameType
+from typing import Protocol
 
 from tinytune.context import Trial
 from tinytune.errors import LeaseLostError, StudyFileError, TrialStopped
 from tinytune.history import Outcome
-from tinytune.objective import Objective, failure
+from tinytune.objective import failure
 from tinytune.study import Study
 
 POLL_SECONDS = 0.2  # how often to look whether the last running trials have ended, or come back
@@ -41,6 +42,13 @@ class Limits:
     def is_late(self) -> bool:
         """Return whether no new trial may be started."""
         return self.deadline is not None and time.monotonic() >= self.deadline
+
+
+class Runnable(Protocol):
+    """What a worker needs of an objective."""
+
+    def run(self, trial: Trial, settings: Mapping[str, object]) -> Outcome:
+        """Run one trial."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -102,7 +110,7 @@ class Interrupt:
 
 def work(
     study: Study,
-    objective: Objective,
+    objective: Runnable,
     limits: Limits,
     interrupt: Interrupt,
     after_trial: Callable[[], None] = lambda: None,
@@ -128,10 +136,11 @@ def work(
     return StopReason.INTERRUPTED
 
 
-def _run(study: Study, objective: Objective, trial: Trial, interrupt: Interrupt) -> Outcome | None:
+def _run(study: Study, objective: Runnable, trial: Trial, interrupt: Interrupt) -> Outcome | None:
     """Run one trial and tell its outcome; None if it was given back or taken away."""
     broken: list[StudyFileError] = []
-    trial = Trial(trial.number, trial.params, trial.seed, _held_off(trial, interrupt, broken))
+    write = _held_off(trial, interrupt, broken)
+    trial = Trial(trial.number, trial.params, trial.seed, write, trial.attempt)
     try:
         with interrupt.breaking_in():
             outcome = objective.run(trial, study.record.settings)

@@ -13,8 +13,9 @@ import typer
 
 from tests.studies import record
 from tinytune import study as study_module
-from tinytune.history import Environment, Outcome, Source
+from tinytune.history import Environment, Outcome, Output, Source
 from tinytune.output.formats import Format, ListFormat
+from tinytune.store.writer import Store
 from tinytune.study import Study
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -45,6 +46,10 @@ def full_study(path: Path) -> Path:
             else:
                 study.tell(trial, trial.params["x"] ** 2)
         study.give_back(study.ask())  # one that waits
+    with Store(path) as store:
+        store.keep_output(
+            [Output(0, 1, "stdout", "begin\n", "", 0), Output(3, 1, "stderr", "a\n", "b\n", 7)]
+        )
     with edited(path) as connection:  # and one that runs, in a process that is gone
         connection.execute(
             "INSERT INTO trial (number, state, origin, search, seed, params, asked, suggested,"
@@ -100,7 +105,7 @@ def _write_schema(path: Path, texts: list[tuple[str, str]]) -> None:
 def readings() -> dict[str, tuple]:
     """Return what reads a study: the words of the command -> its function and arguments."""
     from tinytune.cli import app as commands
-    from tinytune.cli import proof
+    from tinytune.cli import logs, proof
 
     return {
         "best": (commands.best, (None, Format.TABLE)),
@@ -122,6 +127,8 @@ def readings() -> dict[str, tuple]:
         "show --code --diff": (commands.show, (None, True, False, True, "table")),
         "show 0 --environment": (commands.show, (0, False, True, False, "table")),
         "show --environment --format=json": (commands.show, (None, False, True, False, "json")),
+        "logs 0": (logs.logs, (0, None, False)),
+        "logs 3 --attempt=1": (logs.logs, (3, 1, False)),
         "verify": (proof.verify, (None, "table")),
         "verify --format=json": (proof.verify, (None, "json")),
         "stopping-report": (proof.stopping_report, ("table",)),

@@ -12,10 +12,11 @@ import typer
 from typer.models import CommandInfo
 
 from tinytune import __version__
-from tinytune.cli import care, commands, hand, proof
+from tinytune.cli import care, commands, hand, logs, proof
 from tinytune.cli.options import (
     MOST,
     Accept,
+    Capture,
     Debug,
     DetailFormat,
     MaxFailures,
@@ -149,6 +150,7 @@ def run(
     max_failures: MaxFailures = 10,
     accept_changes: Accept = False,
     no_git: NoGit = False,
+    capture: Capture = None,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
@@ -188,7 +190,7 @@ def run(
         learn_from or (),
     )
     limits = (workers, timeout, max_failures, trial_timeout, max_memory)
-    how = work.how(*limits, debug=debug, no_git=no_git)
+    how = work.how(*limits, debug=debug, no_git=no_git, capture=capture)
     is_new = session.start(
         study,
         objective,
@@ -224,6 +226,7 @@ def resume(
     max_failures: MaxFailures = 10,
     accept_changes: Accept = False,
     no_git: NoGit = False,
+    capture: Capture = None,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
@@ -232,7 +235,7 @@ def resume(
     from tinytune.cli import work
 
     limits = (workers, timeout, max_failures, trial_timeout, max_memory)
-    how = work.how(*limits, debug=debug, no_git=no_git)
+    how = work.how(*limits, debug=debug, no_git=no_git, capture=capture)
     named = commands.given_anew(study, command) if command else objective
     target = session.find_objective(study) if named is None else named
     loaded = loading.load(target)
@@ -430,6 +433,7 @@ for further_command, settings in (
     (hand.add, None),
     (hand.ask, None),
     (hand.tell, NEGATIVE),
+    (logs.logs, None),
     (care.pack, None),
     (care.retry, None),
     (care.release, None),

@@ -32,6 +32,15 @@ Accept = Annotated[
 MaxFailures = Annotated[
     int, typer.Option(metavar="N", help="Stop after so many failed trials in a row.")
 ]
+Capture = Annotated[
+    bool | None,
+    typer.Option(
+        "--capture/--no-capture",
+        help="Keep what trials print in the study: see `tinytune logs`. Default: of commands, and "
+        "with several workers.",
+        show_default=False,
+    ),
+]
 NoGit = Annotated[
     bool, typer.Option("--no-git", help="Do not record commit and changes of the repository.")
 ]

@@ -32,6 +32,7 @@ def how(
     *,
     debug: bool,
     no_git: bool,
+    capture: bool | None = None,
 ) -> Work:
     """Return the session's limits from the command line's options."""
     return Work(
@@ -44,6 +45,7 @@ def how(
         ),
         debug,
         not no_git,
+        capture,
     )
 
 

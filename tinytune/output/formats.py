@@ -16,6 +16,7 @@ from typing import Any
 from tinytune.errors import UsageError
 from tinytune.history import StudyRecord, TrialRecord
 
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _UNSAFE = re.compile(r"[\x7f-\x9f\ud800-\udfff]")
 _FORMULA = re.compile(r"[\s\x00]*[=+\-@]|[\t\r]")
@@ -171,6 +172,12 @@ def counted(count: int, noun: str) -> str:
 def clean(text: str) -> str:
     """Return one line of text without the characters that could steer a terminal."""
     return _CONTROL.sub("�", text).replace("\n", "⏎")
+
+
+def clean_text(text: str) -> str:
+    """Return lines of text without the characters that could steer a terminal, or colours."""
+    lines = _COLOUR.sub("", text).replace("\r\n", "\n").replace("\r", "\n").expandtabs().split("\n")
+    return "\n".join(_CONTROL.sub("�", line) for line in lines)
 
 
 def number_text(value: object) -> str:

@@ -21,6 +21,7 @@ from tinytune.history import (
     Environment,
     Finished,
     Goal,
+    Output,
     Pending,
     Progress,
     RunningTrial,
@@ -216,6 +217,10 @@ class Reader:
         """Return the attempts at a trial that did not end it."""
         return self._all(rows.attempt, sql.SELECT_ATTEMPTS, (number,))
 
+    def outputs(self, number: int) -> list[Output]:
+        """Return what is kept of what a trial printed, by attempt and stream."""
+        return self._all(rows.output, sql.SELECT_OUTPUTS, (number,))
+
     def running(self) -> list[RunningTrial]:
         """Return the running trials by number."""
         return self._all(rows.running, sql.SELECT_RUNNING)
@@ -258,6 +263,8 @@ class Reader:
             broken = []
         broken += [f"worker {worker}" for (worker,) in self._db.all(sql.SELECT_BROKEN_WORKERS)]
         broken += [f"trial {trial}" for (trial,) in self._db.all(sql.SELECT_BROKEN_TRIALS)]
+        printed = self._db.all(sql.SELECT_BROKEN_OUTPUTS)
+        broken += [f"the output of trial {trial}" for (trial,) in printed]
         last, count = self._db.one(sql.SELECT_LAST_WORKER) or (0, 0)
         return broken + (["the list of workers"] if last != count else [])
 

@@ -22,6 +22,7 @@ from tinytune.history import (
     Goal,
     Lesson,
     ObjectiveReference,
+    Output,
     Pending,
     RuleSpec,
     RunningTrial,
@@ -245,6 +246,15 @@ def environment(row: Sequence[Any]) -> Environment:
     for word in _list(found.get("argv", [])):
         _text(word)
     return Environment(_text(name), facts, first=time(first))
+
+
+def output(row: Sequence[Any]) -> Output:
+    """Return what is kept of an attempt's output."""
+    trial, attempted, stream, head, tail, left_out = row
+    if stream not in {"stdout", "stderr"}:
+        raise ValueError(f"there is no stream {stream!r:.40}")
+    numbers = _whole(trial), _whole(attempted)
+    return Output(*numbers, stream, _text(head), _text(tail), _whole(left_out))
 
 
 def identity(row: Sequence[Any]) -> Identity:

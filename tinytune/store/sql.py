@@ -195,6 +195,18 @@ WHERE t.told IS NOT NULL ORDER BY m.tick, m.name
 COUNT_STEPS = """
 SELECT count(*) FROM (SELECT DISTINCT trial, attempt, step FROM metric)
 """
+KEEP_OUTPUT = """
+INSERT OR REPLACE INTO output (trial, attempt, stream, head, tail, left_out, seal)
+SELECT ?1, ?2, ?3, ?4, ?5, ?6, digest(?1, ?2, ?3, ?4, ?5, ?6)
+FROM trial WHERE number = ?1 AND attempt >= ?2
+"""
+SELECT_OUTPUTS = """
+SELECT trial, attempt, stream, head, tail, left_out FROM output WHERE trial = ?
+ORDER BY attempt, stream DESC  -- stdout first
+"""
+SELECT_BROKEN_OUTPUTS = """
+SELECT trial FROM output WHERE seal <> digest(trial, attempt, stream, head, tail, left_out)
+"""
 TELL = """
 UPDATE trial SET told = ?, link = ?, state = ?, finished = ?, seconds = ?, value = ?, results = ?,
                  error = ?, traceback = ?

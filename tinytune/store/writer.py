@@ -25,6 +25,7 @@ from tinytune.history import (
     Environment,
     ObjectiveReference,
     Outcome,
+    Output,
     Source,
     StudyRecord,
     Token,
@@ -34,6 +35,7 @@ from tinytune.space import Params
 from tinytune.store import rows, sql
 from tinytune.store.reader import Reader
 
+MOST_UNFOLDED = 16_000_000  # characters of output between two checkpoints
 MAX_DEATHS = 3  # after so many dead workers a trial has failed
 
 
@@ -98,6 +100,7 @@ class Store(Reader):
         super().__init__(path, db.open_writer(path))
         self._reported: dict[Token, Sum] = {}  # of attempts that began here
         self._reporting = threading.Lock()
+        self._unfolded = 0
 
     def join(
         self,
@@ -152,6 +155,17 @@ class Store(Reader):
         """Fail a trial whose worker was ended because of it; nothing if it is no longer held."""
         with self._db.transaction(durable=True), suppress(LeaseLostError):
             self._tell(token, Outcome("failed", error=reason), None)
+
+    def keep_output(self, outputs: Iterable[Output]) -> None:
+        """Write what trials have printed so far; it costs no fsync, and replaces what was there."""
+        with self._db.transaction():
+            for each in outputs:
+                row = (each.trial, each.attempt, each.stream, each.head, each.tail, each.left_out)
+                self._db.change(sql.KEEP_OUTPUT, row)
+                self._unfolded += len(each.head) + len(each.tail)
+        if self._unfolded > MOST_UNFOLDED:  # a long trial that prints must not let the log grow
+            self._unfolded = 0
+            self._db.checkpoint()
 
     def open_workers(self, pid: int, birth: str) -> list[int]:
         """Return the workers of one process that have not left."""
