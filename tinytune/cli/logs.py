@@ -12,6 +12,7 @@ from tinytune.cli.hand import Number
 from tinytune.cli.options import Debug, StudyFile
 
 LOOK_SECONDS = 0.2  # how often --follow looks
+LAST_SECONDS = 1.0  # after the end of an attempt, whose last output is written shortly after it
 
 
 def logs(
@@ -34,14 +35,16 @@ def logs(
 
     with Reader(study) as reader:
         follower = Follower(reader, number, attempt)
+    is_last = not follow
     while True:
         with Reader(study) as reader, reader.snapshot():
             is_running = follower.look(reader)
         for stream, text in follower.news:
             typer.echo(text, err=stream == "stderr", nl=False)
             (sys.stderr if stream == "stderr" else sys.stdout).flush()
-        if not (follow and is_running):
+        if is_last:
             break
-        time.sleep(LOOK_SECONDS)
+        is_last = not is_running
+        time.sleep(LAST_SECONDS if is_last else LOOK_SECONDS)
     for line in follower.notes:
         typer.echo(line, err=True)
