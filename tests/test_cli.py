@@ -491,7 +491,7 @@ def test_every_command_and_option_has_help():
     assert commands == [
         "run", "resume", "best", "trials", "show", "status", "searches", "stoppings",
         "stopping-report", "verify", "replicate", "extract", "diff", "add", "ask", "tell",
-        "pack", "retry", "release", "check",
+        "logs", "pack", "retry", "release", "check",
     ]  # fmt: skip
     for command in commands:
         text = tinytune(command, "--help").stdout

@@ -192,9 +192,6 @@ SELECT m.tick, m.trial, m.attempt, m.step, m.name, m.value FROM metric AS m
 JOIN trial AS t ON m.trial = t.number AND m.attempt = t.attempt
 WHERE t.told IS NOT NULL ORDER BY m.tick, m.name
 """
-COUNT_STEPS = """
-SELECT count(*) FROM (SELECT DISTINCT trial, attempt, step FROM metric)
-"""
 KEEP_OUTPUT = """
 INSERT OR REPLACE INTO output (trial, attempt, stream, head, tail, left_out, seal)
 SELECT ?1, ?2, ?3, ?4, ?5, ?6, digest(?1, ?2, ?3, ?4, ?5, ?6)
