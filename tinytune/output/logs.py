@@ -15,6 +15,7 @@ class Follower:
     """
 
     def __init__(self, reader: Reader, number: int, attempt: int | None) -> None:
+        reader.study()  # refuses a file that is not a study's through and through
         trial = reader.trial(number)
         if trial is None:
             path = reader.path
