@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tinytune import command, loading, notation
-from tinytune.errors import UsageError
-from tinytune.history import Command
-from tinytune.objective import Objective
-from tinytune.store.reader import Reader
+if TYPE_CHECKING:
+    from tinytune.objective import Objective
 
 Words = Annotated[
     list[str],
@@ -61,6 +58,10 @@ def named(
     goal: tuple[str | None, str | None],
 ) -> tuple[Objective, str]:
     """Return what is to be tuned and its target; `goal` is (to minimise, to maximise)."""
+    from tinytune import command, loading, notation
+    from tinytune.errors import UsageError
+    from tinytune.history import Command
+
     if params:
         wanted = Command(tuple(words), tuple(metrics))
         space = notation.space(params, where)
@@ -86,6 +87,11 @@ def named(
 
 def given_anew(study: Path, words: Sequence[str]) -> str:
     """Return the target of a study's command as it is given now, to be run in this folder."""
+    from tinytune import command
+    from tinytune.errors import UsageError
+    from tinytune.history import Command
+    from tinytune.store.reader import Reader
+
     with Reader(study) as reader:
         record = reader.study()
     before = record.objective.command
