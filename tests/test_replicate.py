@@ -165,7 +165,7 @@ def test_numbers_are_read():
 
 def test_there_must_be_something_to_repeat(study):
     with Reader(study) as reader:
-        with pytest.raises(UsageError, match="no trial 99 that has ended"):
+        with pytest.raises(UsageError, match="no trial 99 that ran to its end"):
             replicate.chosen(reader, [99], None)
         with pytest.raises(UsageError, match="not both"):
             replicate.chosen(reader, [1], 2)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import codecs
 import os
-import secrets
 import selectors
 import socket
 import sys
@@ -153,7 +152,7 @@ class Listener:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self.mark = f"tinytune {secrets.token_hex(8)} "
+        self.mark = f"tinytune {os.urandom(8).hex()} "
         self._pipes = {number: os.pipe() for number in STREAMS}
         self._cutters = {number: _Cutter(self.mark.encode(), number) for number in STREAMS}
         self._lock = threading.Lock()

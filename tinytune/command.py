@@ -6,9 +6,7 @@ import json
 import os
 import re
 import shlex
-import shutil
 import signal
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
@@ -19,7 +17,6 @@ from tinytune.context import Trial
 from tinytune.digest import digest
 from tinytune.distributions import Value
 from tinytune.errors import ObjectiveError, UsageError
-from tinytune.group import Group
 from tinytune.history import Command, Goal, ObjectiveReference, Outcome, StudyRecord
 from tinytune.objective import Objective, failed, failure, outcome
 from tinytune.space import Space
@@ -105,6 +102,8 @@ class CommandObjective(Objective):
             return failure(error)
 
     def _run(self, trial: Trial, checkpoints: Path, read: printed.Printed) -> Outcome:
+        from tinytune.group import Group  # loads subprocess
+
         own: dict[str, Value] = {
             "trial": trial.number,
             "seed": trial.seed,
@@ -141,6 +140,8 @@ class CommandObjective(Objective):
     def _folder_of(self, trial: Trial) -> Iterator[Path]:
         """Yield the trial's folder for checkpoints; an empty one is removed afterwards."""
         if self.checkpoints is None:
+            import tempfile  # slow to load
+
             with tempfile.TemporaryDirectory(prefix="tinytune-") as folder:
                 yield Path(folder)
             return
@@ -193,6 +194,8 @@ def check_program(command: Command, folder: Path) -> None:
         return
     program = filled(program, {})
     path = program if os.sep not in program else str(folder / program)
+    import shutil  # slow to load
+
     if shutil.which(path) is None:
         is_there = os.sep in program and Path(path).is_file()
         remedy = f"chmod +x {shlex.quote(program)}" if is_there else "check its name, and the PATH"

@@ -16,9 +16,10 @@ from types import TracebackType
 from typing import IO, Self
 
 from tinytune import keeper
+from tinytune.printed import STDERR, STDOUT
 
 GRACE_SECONDS = 0.5  # between SIGTERM and SIGKILL; less than a worker itself is given
-STDOUT, STDERR, WORD = 1, 2, 0
+WORD = 0
 _CHUNK = 65_536  # bytes
 _LAST_CHUNKS = 32  # of a pipe whose command has ended: more than a pipe holds
 

@@ -8,10 +8,10 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from tinytune.errors import ObjectiveError, UsageError
-from tinytune.group import STDERR, STDOUT
 from tinytune.objective import LONGEST_TRACEBACK
 
 LONGEST_LINE = 1_000_000  # characters; what is longer is no line of numbers
+STDOUT, STDERR = 1, 2  # the numbers of a command's streams
 MARK = "tinytune:"
 _HOW = 'write "tinytune: step=3 loss=0.2", or "tinytune: loss=0.2" for a result'
 _ENDS = re.compile(r"[\r\n]+")  # progress bars return the carriage
