@@ -5,19 +5,28 @@ import pytest
 from tests.shell import ROOT, tinytune
 from tests.studies import record
 from tinytune import search, study, testing
-from tinytune.distributions import Choice, Float, Int
+from tinytune.distributions import Between, Choice, Float, Int
 from tinytune.errors import UsageError
 from tinytune.history import Finished
+from tinytune.search import auto
 from tinytune.search.auto import REASONS, Auto
 from tinytune.search.oracle import key
 from tinytune.space import Space
 from tinytune.study import Study
+from tinytune.verify import verify
 
 NUMBERS = Space.of({"x": Float(0.0, 1.0), "y": Float(1e-3, 1.0, log=True)})
 MIXED = Space.of({"x": Float(0.0, 1.0), "kind": Choice("a", "b", "c")})
 MANY_OPTIONS = Space.of({"x": Float(0.0, 1.0), "kind": Choice(*"abcdefg")})
 RANKED = Space.of({"x": Float(0.0, 1.0), "size": Choice(*range(9), ordered=True)})
 BRANCHES = Space.of({"kind": Choice("a", "b"), "depth": Int(1, 900, when={"kind": "b"})})
+CONDITIONED = Space.of(  # one of four parameters
+    {
+        "x": Float(-1.0, 1.0),
+        **{f"{n}": Float(0.0, 1.0) for n in "ab"},
+        "y": Float(0.0, 1.0, when={"x": Between(0.0, 1.0)}),
+    }
+)
 WIDE = Space.of({f"x{i}": Float(0.0, 1.0) for i in range(21)})
 LISTED = Space.of({"kind": Choice("a", "b", "c"), "n": Int(1, 9)})
 
@@ -27,7 +36,7 @@ def chosen(space, told=0, **options):
     for number in range(told):
         params = space.sample(1, number, "test")
         working.tell(Finished(number, "complete", params, float(number), number + 1))
-    return working.chosen()
+    return working.chosen(told)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +60,14 @@ def chosen(space, told=0, **options):
         ("trust-region", NUMBERS, {"smooth": True, "workers": 2}),
         ("gp", NUMBERS, {"smooth": True, "workers": 3}),
         ("gp", MIXED, {"smooth": True}),
-        ("gp", NUMBERS, {"told": 249, "trials": 900}),
+        ("gp", NUMBERS, {"told": 25}),
+        ("gp", NUMBERS, {"told": 26}),
+        ("trust-region", NUMBERS, {"told": 27}),
+        ("trust-region", NUMBERS, {"told": 27, "workers": 4}),
+        ("gp", NUMBERS, {"told": 27, "workers": 5}),
+        ("gp", MIXED, {"told": 99}),
+        ("gp", CONDITIONED, {"told": 99}),
+        ("gp", NUMBERS, {"told": 248, "trials": 900}),
         ("cma-es", NUMBERS, {"told": 250, "trials": 900}),
         ("cma-es", RANKED, {"told": 250, "trials": 900}),
         ("tpe", MIXED, {"told": 250, "trials": 900}),
@@ -88,8 +104,28 @@ def test_a_search_that_is_chosen_late_has_heard_of_all_results():
         result = Finished(number, "complete", params, loss(params), number + 1)
         working.tell(result)
         alone.tell(result)
-    assert working.chosen() == "cma-es"
+    assert working.chosen(250) == "cma-es"
     assert working.suggest(250, ()) == alone.suggest(250, ())
+
+
+def test_a_trust_region_begins_at_the_best_of_the_first_results_whenever_it_is_made():
+    loss = testing.bowl(NUMBERS)
+    told = [finished(number, NUMBERS.sample(3, number, "test"), loss) for number in range(50)]
+    best = min(told[:26], key=lambda result: result.value)
+    alone = search.make("trust-region", {"step": 0.1, "tolerance": 1e-5})
+    alone = alone.start(NUMBERS, 3, best.params)
+    early, late = (Auto().start(NUMBERS, 3, None) for _ in range(2))
+    for result in told:
+        early.tell(result)
+        alone.tell(result)
+        late.tell(result)
+        if result.number == 26:
+            early.suggest(27, ())
+    assert early.suggest(51, ()) == late.suggest(51, ()) == alone.suggest(51, ())
+
+
+def finished(number, params, loss):
+    return Finished(number, "complete", params, loss(params), number + 1)
 
 
 @pytest.mark.parametrize("workers", [1, 4])
@@ -155,6 +191,24 @@ def test_each_trial_says_which_search_made_it_and_a_study_proves_itself(tmp_path
     assert "8 of 8 suggestions" in done.stdout
     shown = tinytune("status", path).stdout
     assert f"tpe: {REASONS['tpe']}" in shown
+
+
+def test_searches_that_take_turns_are_replayed(tmp_path, monkeypatch):
+    monkeypatch.setattr(auto, "_SETTLED", 4)
+    monkeypatch.setattr(auto, "_SETTLED_EACH", 0)
+    path = tmp_path / "study.db"
+    study.start(path, record(14, "auto", space=NUMBERS, trials=40, workers=2), None)
+    loss = testing.bowl(NUMBERS)
+    with Study(path) as one, Study(path) as other:
+        for opened in (one, other) * 3 + (other, one) * 4:
+            trial = opened.ask()
+            opened.tell(trial, loss(trial.params))
+        labels = [trial.search for trial in one.trials()]
+        proof = verify(one.reader, lambda done, total: None)
+    assert labels[:5] == ["auto/1 gp/1"] * 5
+    assert labels[5:] == ["auto/1 trust-region/1", "auto/1 gp/1"] * 4 + ["auto/1 trust-region/1"]
+    assert proof.is_good
+    assert proof.count("exact") == 14
 
 
 def test_a_wrong_name_of_the_search_is_noticed(tmp_path):

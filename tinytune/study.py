@@ -272,7 +272,7 @@ class Study:
         params = fold.suggest(number, self._writer.pending(before=asked))
         if params is None:
             raise UsageError(f"the search {self.record.search.name!r} has nothing more to suggest")
-        return params, fold.origin(number, params), fold.label
+        return params, fold.origin(number, params), fold.label(number)
 
     def _working_fold(self) -> Fold:
         if self._fold is None:

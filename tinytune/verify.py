@@ -167,8 +167,9 @@ def _compared(
         return Verdict(trial.number, "differs", "", differences)
     if trial.origin != fold.origin(place, computed):
         return Verdict(trial.number, "differs", f"its origin is not {trial.origin!r}")
-    if trial.search != fold.label:
-        return Verdict(trial.number, "differs", f"{fold.label} suggests it, not {trial.search}")
+    label = fold.label(trial.number)
+    if trial.search != label:
+        return Verdict(trial.number, "differs", f"{label} suggests it, not {trial.search}")
     return Verdict(trial.number, "exact")
 
 

@@ -124,7 +124,7 @@ def _chosen(record: StudyRecord) -> str | None:
     from tinytune.output import searches  # loads numpy
     from tinytune.search.fold import Fold
 
-    return searches.at_work(Fold(record).label)
+    return searches.at_work(Fold(record).label(0))
 
 
 def _leaves_out_the_defaults(record: StudyRecord) -> bool:

@@ -14,7 +14,7 @@ from tinytune.errors import UsageError
 from tinytune.history import Finished, Pending
 from tinytune.points import Points, Values
 from tinytune.search import belief
-from tinytune.search.oracle import key
+from tinytune.search.oracle import key, value_of
 from tinytune.space import Params, Space
 
 MOST_LISTED = 10_000  # configurations of a space that is tried as a whole
@@ -24,13 +24,17 @@ _MANY_PARAMETERS = 20
 _MANY_OPTIONS = 6
 _CONDITIONAL = 0.3  # of the parameters
 _BELIEVERS = ("gp", "tpe")  # that can make use of a belief
+_SETTLED = 20  # results, and 3 for each number, after which a trust region takes turns with gp
+_SETTLED_EACH = 3
+_MOST_AT_ONCE = 4  # workers up to which it does: it is a search of one step after the other
+_NEAR = {"step": 0.1, "tolerance": 1e-5}  # of that trust region
 _TRIES = 64  # random configurations, to find an untried one
 _WALK = 20_000  # and then so many in a shuffled order
 
 REASONS = {
     "grid": "there are no more configurations than trials: each is tried once",
     "sobol": "the trials are too few, or the workers too many, to learn from results",
-    "trust-region": "the objective is said to be smooth",
+    "trust-region": "the objective is smooth, or may be near its best",
     "gp": "a Gaussian process makes most of few results",
     "tpe": "there are many options, conditions or parameters, or many results",
     "cma-es": "there are many results, and numbers alone",
@@ -52,7 +56,9 @@ class Auto:
     results on `cma-es` for numbers alone, else `tpe`; (4) `tpe` where more than 30 % of the
     parameters have conditions, a choice has more than 6 options, or there are more than 20
     parameters; (5) `trust-region` if smooth, for ranges without steps and up to two workers;
-    (6) `gp`. All of them learn from all results.
+    (6) `trust-region` for every second trial in ranges without steps, after 20 results and 3 for
+    each parameter, with up to four workers: it begins at the best of those and takes small steps;
+    (7) `gp`. All of them learn from all results.
     """
 
     trials: int | None = None
@@ -111,8 +117,8 @@ class Automatic:
         if not result.is_lesson:
             self._tried.add(key(result.params))
 
-    def chosen(self) -> str:
-        """Return the name of the search that makes the next suggestion."""
+    def chosen(self, number: int) -> str:
+        """Return the name of the search that suggests trial `number`."""
         if self._grid is not None:
             return "grid"
         parameters = self._space.parameters
@@ -127,9 +133,19 @@ class Automatic:
         if conditional > _CONDITIONAL * count or many or count > _MANY_PARAMETERS:
             return "tpe"
         continuous = all(p.distribution.size is None for p in parameters)
-        if self._options.smooth and continuous and (self._options.workers or 1) <= 2:
+        if continuous and self._is_smooth:
             return "trust-region"
-        return "gp"
+        is_settled = continuous and not conditional and len(self._told) >= self._settled
+        few = (self._options.workers or 1) <= _MOST_AT_ONCE
+        return "trust-region" if is_settled and few and number % 2 else "gp"
+
+    @property
+    def _is_smooth(self) -> bool:
+        return self._options.smooth and (self._options.workers or 1) <= 2
+
+    @property
+    def _settled(self) -> int:
+        return _SETTLED + _SETTLED_EACH * len(self._space.parameters)
 
     def suggest(self, number: int, pending: Sequence[Pending]) -> Params | None:
         """Return the configuration of trial `number`."""
@@ -138,7 +154,7 @@ class Automatic:
         busy = {key(trial.params) for trial in pending}
         if self._grid is not None:
             return self._of_all(self._grid, number, busy)
-        params = self._caught_up(self.chosen()).suggest(number, pending)
+        params = self._caught_up(self.chosen(number)).suggest(number, pending)
         if params is None or self._options.allow_repeats or self._points is None:
             return params
         if self._is_new(params, busy):
@@ -156,9 +172,14 @@ class Automatic:
         return working
 
     def _begun(self, name: str) -> search.Search:
+        """Return a search that has been told nothing; it is the same whenever it is begun."""
         trust = self._options.trust_defaults
         options = {"trust_defaults": trust} if name in _BELIEVERS else {}
-        return search.make(name, options).start(self._space, self._seed, self._first)
+        first = self._first
+        if name == "trust-region" and not self._is_smooth:
+            options = _NEAR
+            first = min(self._told[: self._settled], key=value_of).params
+        return search.make(name, options).start(self._space, self._seed, first)
 
     def _whole(self) -> search.Search | None:
         """Return the grid of all configurations, None where they are too many."""

@@ -64,13 +64,12 @@ class Fold:
                 f"the search {self._name!r} made an impossible suggestion, number {number}: {error}"
             ) from error
 
-    @property
-    def label(self) -> str:
-        """Name and version of the search, and of the one that it has chosen for the moment."""
+    def label(self, number: int) -> str:
+        """Return name and version of the search, and of the one that it has chosen for a trial."""
         chosen = getattr(self._working, "chosen", None)
         if chosen is None:
             return self._label
-        name = chosen()
+        name = chosen(number)
         return f"{self._label} {name}/{search.options_class(name).version}"
 
     def origin(self, number: int, params: Params) -> str:
