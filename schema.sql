@@ -25,6 +25,7 @@ CREATE TABLE study (
     seed       INTEGER NOT NULL CHECK (seed >= 0),
     defaults   INTEGER NOT NULL CHECK (defaults IN (0, 1)),     -- 1: trial 0 takes the defaults
     budget     INTEGER CHECK (budget >= 0),    -- number of trials; NULL: no limit
+    budget_steps INTEGER CHECK (budget_steps >= 0),             -- reported steps of all; NULL: no limit
     objective  TEXT    NOT NULL,               -- {"function", "module", "beside_study", "from_cwd"}
     source     TEXT    REFERENCES source (hash),                -- the accepted text of the objective's file
     copied     TEXT,                           -- {"name", "chain"} of the study that this one repeats, or NULL
@@ -38,6 +39,7 @@ CREATE TABLE study (
 CREATE TABLE clock (
     id    INTEGER PRIMARY KEY CHECK (id = 1),
     tick  INTEGER NOT NULL CHECK (tick >= 0),  -- the last tick that was taken
+    steps INTEGER NOT NULL DEFAULT 0 CHECK (steps >= 0),   -- reported so far: see `metric`
     chain TEXT    NOT NULL                     -- the last link
 ) STRICT;
 
@@ -175,7 +177,8 @@ CREATE TABLE output (
 ) STRICT, WITHOUT ROWID;
 
 -- One row for each number that an objective reported. Rows of an attempt that
--- died are kept; the trial's own attempt number tells which count.
+-- died are kept; the trial's own attempt number tells which count. A report is a
+-- step more (clock.steps) where its step is above all that its attempt reported before.
 CREATE TABLE metric (
     trial   INTEGER NOT NULL REFERENCES trial (number),
     attempt INTEGER NOT NULL,
@@ -189,14 +192,15 @@ CREATE TABLE metric (
 
 -- What the stopping rules made of reports. A rule looks at what has no higher
 -- tick than the report: at the trial's own numbers, at trials that were complete
--- by then, and at the rungs that others had reached.
+-- by then, and at the rungs that others had reached. 'budget' is no rule's: no steps
+-- were left for a report, which was not written.
 CREATE TABLE decision (
     trial   INTEGER NOT NULL REFERENCES trial (number),
     attempt INTEGER NOT NULL,
     tick    INTEGER NOT NULL,                  -- of the report
     part    INTEGER NOT NULL CHECK (part >= 0),-- which of the study's rules, from 0
     step    INTEGER NOT NULL,                  -- of the report
-    verdict TEXT    NOT NULL CHECK (verdict IN ('rung', 'stop', 'spared')),  -- spared: by the audit
+    verdict TEXT    NOT NULL CHECK (verdict IN ('rung', 'stop', 'spared', 'budget')),  -- spared: by the audit
     facts   TEXT    NOT NULL,                  -- what it compared: {name: number}
     PRIMARY KEY (tick, part, verdict)
 ) STRICT, WITHOUT ROWID;

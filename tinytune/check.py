@@ -40,6 +40,7 @@ def check(reader: Reader) -> list[Finding]:
         Finding("pages and indexes", "; ".join(pages[:3]), "restore the file from a copy"),
         _finding("numbers run from 0 without a gap", _gaps(trials)),
         _finding("the budget is kept", _over_budget(trials, record.budget)),
+        _finding("the budget of steps is kept", _over_steps(reader, record.budget_steps)),
         _finding("ticks are in order", _ticks(trials, reader.tick())),
         _finding("configurations lie in the space", _outside(trials, reader)),
         _finding("each point of a grid was tried once", _repeated(trials, record.search.name)),
@@ -78,6 +79,11 @@ def _gaps(trials: list[TrialRecord]) -> str:
 def _over_budget(trials: list[TrialRecord], budget: int | None) -> str:
     ended = sum(trial.told is not None for trial in trials)
     return f"{ended} trials ended of {budget}" if budget is not None and ended > budget else ""
+
+
+def _over_steps(reader: Reader, budget: int | None) -> str:
+    steps = reader.steps()
+    return f"{steps} steps of {budget}" if budget is not None and steps > budget else ""
 
 
 def _ticks(trials: list[TrialRecord], last: int) -> str:

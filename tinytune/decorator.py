@@ -41,6 +41,7 @@ class TunableObjective(Objective):
         max_memory: float | str | None = None,
         stopping: str | Sequence[RuleOptions] | None = None,
         audit: float | None = None,
+        budget_steps: int | None = None,
         learn_from: Sequence[str | Path] = (),
         capture: bool | None = None,
         quiet: bool = False,
@@ -55,6 +56,7 @@ class TunableObjective(Objective):
         `trial_timeout` and `max_memory` ("10m", "2G") end a trial, whose process they then need;
         `stopping`, a rule or several that end hopeless trials, as `"median(grace=5)+threshold"`;
         `audit`, a share of the trials that they stop only on paper;
+        `budget_steps` that all trials may report together;
         `learn_from` other studies' files, of whose trials a new study's search is told first;
         `capture` keeps what trials print (default: with several workers), see `tinytune logs`.
 
@@ -79,6 +81,7 @@ class TunableObjective(Objective):
             settings or {},
             rules.parse(stopping) if isinstance(stopping, str) else stopping,
             audit,
+            budget_steps,
             others,
         )
         target = None

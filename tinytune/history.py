@@ -161,6 +161,7 @@ class StudyRecord:
     lessons: tuple[Lesson, ...] = ()  # of other studies, the earliest first
     stopping: tuple[RuleSpec, ...] = ()  # the rules that may end a trial early
     audit: float = 0.0  # the share of trials that a rule stops only on paper
+    budget_steps: int | None = None  # reported steps of all trials; None: no limit
 
 
 @dataclass(frozen=True)
@@ -215,7 +216,7 @@ class Decision:
     tick: int  # of the report: the rule looked at what has no higher one
     part: int  # which of the study's rules
     step: int
-    verdict: Literal["rung", "stop", "spared"]
+    verdict: Literal["rung", "stop", "spared", "budget"]
     facts: dict[str, float | int]  # what it compared
 
 
@@ -295,6 +296,7 @@ class Progress:
     counts: dict[State, int]
     budget: int | None
     best: TrialRecord | None
+    steps: int = 0  # reported by all trials
 
     @property
     def ended(self) -> int:

@@ -33,18 +33,24 @@ class Referee:
         """Write a report; return why the trial is to stop, None where it goes on."""
         value = metrics.get(self._record.goals[0].name)
         with self._lock:
+            ended = self._decisions.get(token)
+            if ended is not None and ended.verdict == "budget":  # nothing is written any more
+                return self._reason(ended)
             if not self._record.stopping:
-                store.report(token, step, metrics)
+                if store.report(token, step, metrics) is None:
+                    return self._refused(store, token, step)
+                self._note(token, value)
                 return None
-            if value is not None:
-                self._values[token] = float(value)
             judge = self._judge = self._judge or Judge(self._record)
             attempt = self._attempts.setdefault(token, judge.attempt(token.number, token.attempt))
             attempt.add(step, metrics)
-            if token in self._decisions:
-                store.report(token, step, metrics)
-                return self._reason(self._decisions[token])
-            tick = store.report(token, step, metrics, judge.rungs(attempt, step))
+            rungs = () if ended is not None else judge.rungs(attempt, step)
+            tick = store.report(token, step, metrics, rungs)
+            if tick is None:
+                return self._refused(store, token, step)
+            self._note(token, value)
+            if ended is not None:
+                return self._reason(ended)
             decision = self._told(store, tick).decide(attempt, step, tick)
             if decision is None:
                 return None
@@ -52,6 +58,17 @@ class Referee:
             if decision.verdict == "spared":
                 store.decide(token, decision)
             return self._reason(decision)
+
+    def _note(self, token: Token, value: float | None) -> None:
+        if value is not None:
+            self._values[token] = float(value)
+
+    def _refused(self, store: Store, token: Token, step: int) -> str | None:
+        """Return why a trial is to stop whose report found no step left of the budget."""
+        facts: dict[str, float | int] = {"steps": store.steps()}
+        decision = Decision(token.number, token.attempt, 0, 0, step, "budget", facts)
+        self._decisions[token] = decision
+        return self._reason(decision)
 
     def ended(self, token: Token, outcome: Outcome | None) -> tuple[Outcome, Decision | None]:
         """Return how a trial ended, given what its objective returned, and the decision behind it.
@@ -64,18 +81,19 @@ class Referee:
         self._attempts.pop(token, None)
         if decision is None or decision.verdict == "spared":
             return outcome or Outcome("failed", error="the objective returned nothing"), None
+        to_write = None if decision.verdict == "budget" else decision  # that is in the file
         if outcome is None or outcome.state == "stopped":
             known = value if math.isfinite(value) else None
             values = {} if known is None else {self._record.goals[0].name: known}
-            return Outcome("stopped", known, values), decision
+            return Outcome("stopped", known, values), to_write
         if outcome.state == "complete":
-            return Outcome("stopped", outcome.value, outcome.values), decision
-        return outcome, decision
+            return Outcome("stopped", outcome.value, outcome.values), to_write
+        return outcome, to_write
 
     def is_stopped(self, token: Token) -> bool:
         """Return whether a rule has stopped a trial."""
         decision = self._decisions.get(token)
-        return decision is not None and decision.verdict == "stop"
+        return decision is not None and decision.verdict != "spared"
 
     def forget(self, token: Token) -> None:
         """Drop what an attempt has reported: it was given back, or taken away."""
@@ -103,7 +121,10 @@ class Referee:
 
 
 def explained(record: StudyRecord, decision: Decision) -> str:
-    """Return in words why a rule stopped a trial, and when."""
+    """Return in words why a trial was stopped, and when."""
+    if decision.verdict == "budget":
+        steps = f"{decision.facts['steps']:,}"
+        return f"before step {decision.step}: the study's budget of {steps} steps was used up"
     if decision.part >= len(record.stopping):
         return f"at step {decision.step} by a rule that the study does not have"
     spec = record.stopping[decision.part]

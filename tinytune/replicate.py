@@ -88,7 +88,7 @@ def start(original: Reader, path: Path, trials: Sequence[TrialRecord]) -> bool:
     """
     record = original.study()
     copied = {"name": original.path.name, "chain": original.chain()}
-    wanted = replace(record, budget=len(trials), copied=copied, stopping=())
+    wanted = replace(record, budget=len(trials), copied=copied, stopping=(), budget_steps=None)
     if not files.exists(path):
         source = None if record.source_hash is None else original.source(record.source_hash)
         copies = [_copy(trial, number, record) for number, trial in enumerate(trials)]

@@ -51,6 +51,7 @@ class Wishes:
     settings: Mapping[str, object] = field(default_factory=dict)
     stopping: Sequence[RuleOptions] | None = None
     audit: float | None = None  # the share of trials that a rule stops only on paper
+    budget_steps: int | None = None  # to be reported by all trials together
     learn_from: Sequence[Path] = ()  # studies whose trials a new one's search is told of
 
 
@@ -93,9 +94,12 @@ def start(
         raise UsageError(f"the seed must be from 0 to 2^63 - 1, not {wishes.seed}")
     if wishes.trials is not None and wishes.trials < 1:
         raise UsageError(f"trials must be at least 1, not {wishes.trials}")
+    if wishes.budget_steps is not None:
+        _check_steps(wishes.budget_steps)
     found = _found(path)
+    ends = has_timeout or wishes.budget_steps is not None
     is_endless = wishes.search is None or not wishes.search.exhausts
-    if found is None and wishes.trials is None and is_endless and not has_timeout:
+    if found is None and wishes.trials is None and is_endless and not ends:
         wishes = replace(wishes, trials=DEFAULT_TRIALS)
     wanted = _wanted(path, objective, target, wishes, found)
     manual = 0
@@ -112,6 +116,11 @@ def start(
     is_new = study.start(path, wanted, loading.source(objective))
     vouch(path, objective, target)
     return is_new
+
+
+def _check_steps(steps: int) -> None:
+    if not 1 <= steps < 2**62:
+        raise UsageError(f"the budget of steps must be a whole number from 1, not {steps}")
 
 
 def vouch(path: Path, objective: Objective, target: str | None) -> None:
@@ -166,8 +175,11 @@ def _find_command(reader: Reader, record: StudyRecord, doing: str) -> str:
     )
 
 
-def extend(path: Path, trials: str | None) -> None:
-    """Change a study's budget: "60" trials in all, or "+20" more than it had."""
+def extend(path: Path, trials: str | None, budget_steps: int | None = None) -> None:
+    """Change a study's budget: "60" trials in all, or "+20" more than it had; and that of steps."""
+    if budget_steps is not None:
+        _check_steps(budget_steps)
+        study.set_budget_steps(path, budget_steps)
     if trials is None:
         return
     record = _found(path)
@@ -238,7 +250,7 @@ def run(path: Path, objective: Objective, target: str | None, how: Work, live: L
     """
     record = _found(path)
     if record is not None and _is_endless(record) and how.timeout_seconds is None:
-        raise UsageError(f"{path} has no limit: say --trials N or --timeout 2h")
+        raise UsageError(f"{path} has no limit: say --trials N, --budget-steps N or --timeout 2h")
     deadline = None if how.timeout_seconds is None else time.monotonic() + how.timeout_seconds
     around = environment.gather(objective, path, with_git=how.with_git)
     with Store(path) as store:
@@ -337,7 +349,14 @@ def _wanted(
         lessons=() if found is None else found.lessons,
         stopping=_stopping(wishes, found),
         audit=_audit(wishes, found),
+        budget_steps=_budget_steps(wishes, found),
     )
+
+
+def _budget_steps(wishes: Wishes, found: StudyRecord | None) -> int | None:
+    if wishes.budget_steps is None and found is not None:
+        return found.budget_steps
+    return wishes.budget_steps
 
 
 def _stopping(wishes: Wishes, found: StudyRecord | None) -> tuple[RuleSpec, ...]:
@@ -369,7 +388,9 @@ def _search(
 
 
 def _is_endless(record: StudyRecord) -> bool:
-    return record.budget is None and not search.from_spec(record.search).exhausts
+    if record.budget is not None or record.budget_steps is not None:
+        return False
+    return not search.from_spec(record.search).exhausts
 
 
 def _accept(path: Path, source: Source) -> None:

@@ -283,7 +283,7 @@ class Study:
 def start(path: Path, wanted: StudyRecord, source: Source | None) -> bool:
     """Create the study, or find that the file holds the same one; return whether it is new.
 
-    A budget that differs is taken over. StudyMismatchError, with the file unchanged, if the file
+    Budgets that differ are taken over. StudyMismatchError, with the file unchanged, if the file
     holds another study.
     """
     if not files.exists(path) and create(path, wanted, source, __version__):
@@ -298,6 +298,8 @@ def start(path: Path, wanted: StudyRecord, source: Source | None) -> bool:
         )
     if wanted.budget is not None and wanted.budget != found.budget:
         set_budget(path, wanted.budget)
+    if wanted.budget_steps is not None and wanted.budget_steps != found.budget_steps:
+        set_budget_steps(path, wanted.budget_steps)
     return False
 
 
@@ -305,6 +307,12 @@ def set_budget(path: Path, budget: int | None) -> None:
     """Change how many trials a study is to have."""
     with Store(path) as writer:
         writer.set_budget(budget)
+
+
+def set_budget_steps(path: Path, steps: int) -> None:
+    """Change how many steps the trials of a study may report, all together."""
+    with Store(path) as writer:
+        writer.set_budget_steps(steps)
 
 
 def differences(found: StudyRecord, wanted: StudyRecord) -> list[str]:

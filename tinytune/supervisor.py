@@ -184,8 +184,12 @@ class Supervisor:
         return running is not None and running.birth == trial.process.birth
 
     def _is_unfinished(self) -> bool:
-        budget = self.store.study().budget
-        return budget is None or self.store.next_number() < budget or self.store.has_open_trials()
+        record = self.store.study()
+        if self.store.has_open_trials():
+            return True
+        if record.budget_steps is not None and self.store.steps() >= record.budget_steps:
+            return False
+        return record.budget is None or self.store.next_number() < record.budget
 
     def _start(self) -> None:
         ours, theirs = socket.socketpair()

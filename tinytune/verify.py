@@ -196,6 +196,9 @@ def _problems(
             yield "the end of the chain is missing, or the clock was changed"
         else:
             yield f"trial {number}, its metrics or an attempt at it were changed afterwards"
+    counted = reader.counted_steps(reader.tick())
+    if counted != reader.steps():
+        yield f"{counted} steps were reported, and the clock says {reader.steps()}"
     tick, count = reader.odd_ticks()
     if count:
         yield f"what was written at tick {tick} is gone or was moved ({count} such ticks)"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
@@ -27,10 +27,18 @@ def verify_stops(
 
     `before()` is called before each report. TinytuneError where a rule is not known here.
     """
-    stored = {_place(each): each for each in reader.decisions()}
+    decisions = reader.decisions()
+    refused = [each for each in decisions if each.verdict == "budget"]
+    stored = {_place(each): each for each in decisions if each.verdict != "budget"}
+    short = tuple(
+        f"trial {each.trial} at step {each.step}: there were steps left of the budget"
+        for each in refused
+        if reader.counted_steps(each.tick) != each.facts.get("steps")
+    )
+    kept = len(refused) - len(short)
     if not record.stopping:
         stray = tuple(f"trial {each.trial} was judged without a rule" for each in stored.values())
-        return Stops(0, stray)
+        return Stops(kept, (*stray, *short, *_unjudged(trials, refused)))
     judge = Judge(record)
     last = {(trial.number, trial.attempt) for trial in trials if trial.told is not None}
     mine = {place: each for place, each in stored.items() if (each.trial, each.attempt) in last}
@@ -41,14 +49,19 @@ def verify_stops(
         for place in places
         if mine.get(place) != found.get(place)
     ]
-    wrong = [
+    wrong = _unjudged(trials, [*mine.values(), *refused])
+    exact = kept + sum(mine[place] == found.get(place) for place in mine if place[2] != "rung")
+    return Stops(exact, tuple(dict.fromkeys([*problems, *short, *wrong])))
+
+
+def _unjudged(trials: list[TrialRecord], decisions: Iterable[Decision]) -> list[str]:
+    """Return which trials are stopped though nothing stopped their last attempt."""
+    ends = {(d.trial, d.attempt) for d in decisions if d.verdict in ("stop", "budget")}
+    return [
         f"trial {trial.number} is stopped, and no rule said so"
         for trial in trials
-        if trial.state == "stopped"
-        and not any(d.trial == trial.number and d.verdict == "stop" for d in mine.values())
+        if trial.state == "stopped" and (trial.number, trial.attempt) not in ends
     ]
-    exact = sum(mine[place] == found.get(place) for place in mine if place[2] != "rung")
-    return Stops(exact, tuple(dict.fromkeys(problems + wrong)))
 
 
 def _place(of: Decision) -> tuple[int, int, str]:

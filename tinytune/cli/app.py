@@ -16,6 +16,7 @@ from tinytune.cli import care, commands, hand, logs, proof
 from tinytune.cli.options import (
     MOST,
     Accept,
+    BudgetSteps,
     Capture,
     Debug,
     DetailFormat,
@@ -88,6 +89,7 @@ def run(
         int | None,
         typer.Option(metavar="N", help="Trials in all. Default: 100, or the whole grid."),
     ] = None,
+    budget_steps: BudgetSteps = None,
     timeout: Timeout = None,
     workers: Workers = 1,
     seed: Annotated[int | None, typer.Option(metavar="N", help="Default: 0.")] = None,
@@ -187,6 +189,7 @@ def run(
         values.settings(set_ or ()),
         None if stop is None else stopping.parse(stop),
         None if audit is None else values.share(audit),
+        budget_steps,
         learn_from or (),
     )
     limits = (workers, timeout, max_failures, trial_timeout, max_memory)
@@ -215,6 +218,7 @@ def resume(
         str | None,
         typer.Option(metavar="N|+N", help="Trials in all, or +N more than the study had."),
     ] = None,
+    budget_steps: BudgetSteps = None,
     workers: Workers = 1,
     timeout: Timeout = None,
     objective: Annotated[
@@ -242,7 +246,7 @@ def resume(
     session.check_space(study, loaded)
     if named is not None:
         session.vouch(study, loaded, target)
-    session.extend(study, trials)
+    session.extend(study, trials, budget_steps)
     code = work.work(
         study, loaded, target, how, is_new=False, accept_changes=accept_changes, quiet=quiet
     )

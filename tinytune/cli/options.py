@@ -19,6 +19,10 @@ Timeout = Annotated[
     str | None,
     typer.Option(metavar="TIME", help="Start no trial after this time: 90s, 10m, 2h, 1h30m."),
 ]
+BudgetSteps = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="End the study after so many reported steps, of all trials."),
+]
 TrialTimeout = Annotated[
     str | None, typer.Option(metavar="TIME", help="End a trial that takes longer; it has failed.")
 ]

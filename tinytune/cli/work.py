@@ -108,7 +108,7 @@ def _warn_of_changes(path: Path, objective: Objective, *, accept: bool) -> None:
 def _beginning(path: Path, *, is_new: bool) -> str:
     with study.Study(path) as opened:
         record, progress = opened.record, opened.progress
-    budget = "until the time is up" if record.budget is None else counted(record.budget, "trial")
+    budget = _budget(record)
     done = "" if is_new else f", {progress.ended} ended before"
     verb = "new study" if is_new else "continuing"
     with_it = f" ({_chosen(record)})" if is_new and record.search.name == "auto" else ""
@@ -117,6 +117,14 @@ def _beginning(path: Path, *, is_new: bool) -> str:
     if is_new and _leaves_out_the_defaults(record):
         text += "; the defaults are not on the grid"
     return text
+
+
+def _budget(record: StudyRecord) -> str:
+    steps = None if record.budget_steps is None else counted(record.budget_steps, "step")
+    if record.budget is None:
+        return "until the time is up" if steps is None else f"until {steps} are reported"
+    trials = counted(record.budget, "trial")
+    return trials if steps is None else f"{trials} or {steps}"
 
 
 def _chosen(record: StudyRecord) -> str | None:
@@ -137,8 +145,8 @@ def _leaves_out_the_defaults(record: StudyRecord) -> bool:
 
 def _summary(path: Path, ending: Ending, seconds: float, advice: str | None) -> str:
     with study.Study(path) as opened:
-        goal = opened.record.goals[0]
-        progress = opened.progress
+        record, progress = opened.record, opened.progress
+        goal = record.goals[0]
         counts = ", ".join(f"{n} {state}" for state, n in progress.counts.items() if n)
         curve = curve_text(opened.reader, goal)
     how_it_ended = {
@@ -152,13 +160,17 @@ def _summary(path: Path, ending: Ending, seconds: float, advice: str | None) -> 
         lines.append(f"best: {best_text(progress.best, goal)}")
         lines.append(f"best so far: {curve}")
     if advice is None:
-        advice = _advice(path, is_done=ending.reason is StopReason.DONE, progress=progress)
+        is_done = ending.reason is StopReason.DONE
+        advice = _advice(path, is_done=is_done, progress=progress, record=record)
     return "\n".join(lines + ([advice] if advice else []))
 
 
-def _advice(path: Path, *, is_done: bool, progress: Progress) -> str:
+def _advice(path: Path, *, is_done: bool, progress: Progress, record: StudyRecord) -> str:
     if is_done and progress.best is not None:
-        return f"next: tinytune best {path} · tinytune resume {path} --trials +50"
+        more = "--trials +50"
+        if record.budget_steps is not None and progress.steps >= record.budget_steps:
+            more = f"--budget-steps {2 * record.budget_steps}"
+        return f"next: tinytune best {path} · tinytune resume {path} {more}"
     if is_done and progress.counts["failed"]:
         return f"next: tinytune trials {path} · mend the objective · tinytune retry {path}"
     return f"next: tinytune resume {path}"

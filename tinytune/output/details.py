@@ -138,6 +138,8 @@ def status_json(reader: Reader, study: StudyRecord, progress: Progress) -> dict[
         "seed": study.seed,
         "settings": study.settings,
         "budget": progress.budget,
+        "steps": progress.steps,
+        "budget_steps": study.budget_steps,
         "counts": progress.counts,
         "changes": [
             {"since": since, "changes": changed} for since, changed in environment_changes(reader)
@@ -174,6 +176,7 @@ def status_text(reader: Reader, study: StudyRecord, progress: Progress) -> str:
             ", ".join(f"{name}={value}" for name, value in study.settings.items()) or "none",
         ),
         ("trials", f"{progress.ended} {budget} ended ({counts or 'none yet'})"),
+        ("steps", steps_text(progress, study)),
     ]
     if progress.best is not None:
         known.append(("best", best_text(progress.best, goal)))
@@ -210,6 +213,13 @@ def _running_row(trial: RunningTrial) -> tuple[object, ...]:
         state = "asked for by hand"
     took = duration(max(0.0, time.time() - trial.started))
     return trial.token.number, took, trial.process.host, trial.pid, state
+
+
+def steps_text(progress: Progress, study: StudyRecord) -> str | None:
+    """Return how many steps were reported, None where none were and none are asked for."""
+    if study.budget_steps is not None:
+        return f"{progress.steps:,} of {study.budget_steps:,} reported"
+    return f"{progress.steps:,} reported" if progress.steps else None
 
 
 def best_text(best: TrialRecord, goal: Goal) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -174,7 +174,7 @@ class Automatic:
     def _begun(self, name: str) -> search.Search:
         """Return a search that has been told nothing; it is the same whenever it is begun."""
         trust = self._options.trust_defaults
-        options = {"trust_defaults": trust} if name in _BELIEVERS else {}
+        options: Mapping[str, object] = {"trust_defaults": trust} if name in _BELIEVERS else {}
         first = self._first
         if name == "trust-region" and not self._is_smooth:
             options = _NEAR

@@ -93,7 +93,7 @@ class Reader:
 
     def manual(self) -> int:
         """Return how many trials were given by hand."""
-        *_, manual = self._db.one(sql.SELECT_NEXT) or sql.NOTHING
+        *_, manual, _ = self._db.one(sql.SELECT_NEXT) or sql.NOTHING
         return self._made(rows.number, (manual,), "a trial")
 
     def latest_search(self) -> str | None:
@@ -132,7 +132,16 @@ class Reader:
         counts: dict[State, int] = {s: others.get(s, left) for s in STATES}
         _, budget, *_ = self._db.one(sql.SELECT_NEXT) or sql.NOTHING
         best = self.best(goal, 1)
-        return Progress(counts, budget, best[0] if best else None)
+        return Progress(counts, budget, best[0] if best else None, self.steps())
+
+    def steps(self) -> int:
+        """Return how many steps have been reported, in all attempts at all trials."""
+        return self._made(rows.number, self._db.one(sql.SELECT_STEPS) or (0,), "a clock")
+
+    def counted_steps(self, until: int) -> int:
+        """Return how many steps were reported up to a tick, counted anew."""
+        (count,) = self._db.one(sql.COUNT_STEPS, (until,)) or (0,)
+        return int(count)
 
     def best(self, goal: Goal, count: int) -> list[TrialRecord]:
         """Return the best complete trials; the earlier one first where values are equal."""
@@ -288,7 +297,7 @@ class Reader:
         return first, count
 
     def has_open_trials(self) -> bool:
-        """Return whether a trial is waiting or running."""
+        """Return whether a trial is running, or waiting to be run while there are steps left."""
         (found,) = self._db.one(sql.HAS_OPEN) or (0,)
         return bool(found)
 

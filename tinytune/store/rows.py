@@ -43,7 +43,7 @@ _DOTTED = re.compile(r"[^\W\d]\w*(\.([^\W\d]\w*|<locals>))*")
 def study(row: Sequence[Any]) -> StudyRecord:
     """Return the study's row as a record."""
     space, search, goals, settings, seed, defaults, budget, objective, *others = row
-    source, created, copied, stopping = others
+    source, created, copied, stopping, steps = others
     rules, audit = _stopping(stopping)
     found = _object(objective)
     return StudyRecord(
@@ -66,6 +66,7 @@ def study(row: Sequence[Any]) -> StudyRecord:
         None if copied is None else _texts(_object(copied)),
         stopping=rules,
         audit=audit,
+        budget_steps=None if steps is None else _whole(steps),
     )
 
 
@@ -82,7 +83,7 @@ def _stopping(text: object) -> tuple[tuple[RuleSpec, ...], float]:
 def decision(row: Sequence[Any]) -> Decision:
     """Return a stopping rule's decision as a record."""
     trial, attempt, tick, part, step, verdict, facts = row
-    if verdict not in ("rung", "stop", "spared"):
+    if verdict not in ("rung", "stop", "spared", "budget"):
         raise ValueError(f"there is no verdict {verdict!r:.40}")
     numbers = {name: _fact(value) for name, value in _object(facts).items()}
     whole = (_whole(trial), _whole(attempt), _whole(tick), _whole(part))
@@ -171,15 +172,16 @@ def value(row: Sequence[Any]) -> tuple[int, float]:
     return _whole(row[0]), _finite(row[1])
 
 
-def next_one(row: Sequence[Any]) -> tuple[int, int | None, int, int | None, int]:
-    """Return tick, budget, next number, lowest waiting trial and the count of manual ones."""
-    tick, budget, number, lowest, manual = row
+def next_one(row: Sequence[Any]) -> tuple[int, int | None, int, int | None, int, int | None]:
+    """Return tick, budget, next number, lowest waiting trial, count of manual ones, steps left."""
+    tick, budget, number, lowest, manual, steps = row
     return (
         _whole(tick),
         None if budget is None else _whole(budget),
         _whole(number),
         None if lowest is None else _whole(lowest),
         _whole(manual),
+        None if steps is None else _whole(max(steps, 0)),
     )
 
 

@@ -8,14 +8,14 @@ from tinytune.space import Space
 
 INSERT_STUDY = """
 INSERT INTO study (id, created, version, space, search, objectives, settings, seed, defaults,
-                   budget, objective, source, copied, stopping)
-VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                   budget, objective, source, copied, stopping, budget_steps)
+VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 INSERT_CLOCK = "INSERT INTO clock (id, tick, chain) VALUES (1, ?, ?)"
 INSERT_SOURCE = "INSERT OR IGNORE INTO source (hash, path, text, first) VALUES (?, ?, ?, ?)"
 SELECT_STUDY = """
 SELECT space, search, objectives, settings, seed, defaults, budget, objective, source, created,
-       copied, stopping
+       copied, stopping, budget_steps
 FROM study
 """
 INSERT_LESSON = """
@@ -33,12 +33,13 @@ SET_OBJECTIVE = "UPDATE study SET objective = ?"
 SET_BUDGET = """
 UPDATE study SET budget = max(?, (SELECT coalesce(max(number) + 1, 0) FROM trial))
 """
+SET_BUDGET_STEPS = "UPDATE study SET budget_steps = max(?, (SELECT steps FROM clock))"
 SET_SOURCE = "UPDATE study SET source = ?"
 
 # digest, digest_sum and link are functions of ours (tinytune/digest.py) that db adds to SQLite.
 _SEAL = """
 digest(created, version, space, search, objectives, settings, seed, defaults, budget, objective,
-       source, copied, stopping,
+       source, copied, stopping, budget_steps,
        (SELECT digest_sum(hash, path, text, first) FROM source),
        (SELECT digest_sum(hash, facts, first) FROM environment),
        (SELECT digest_sum(mark) FROM voucher),
@@ -88,6 +89,22 @@ UPDATE clock SET tick = tick + 1 WHERE EXISTS (
     SELECT 1 FROM trial WHERE number = ? AND attempt = ? AND worker = ? AND state = 'running')
 RETURNING tick
 """
+# A step more, unless none is left: it has to be taken back then, when the sum is above the budget.
+STEP_IF_HELD = """
+UPDATE clock SET tick = tick + 1, steps = steps + ? WHERE EXISTS (
+    SELECT 1 FROM trial WHERE number = ? AND attempt = ? AND worker = ? AND state = 'running')
+RETURNING tick, steps, (SELECT budget_steps FROM study)
+"""
+TAKE_STEP_BACK = "UPDATE clock SET steps = steps - 1"
+SELECT_STEPS = "SELECT steps FROM clock"
+SELECT_LAST_STEP = "SELECT max(step) FROM metric WHERE trial = ? AND attempt = ?"
+COUNT_STEPS = """
+SELECT count(DISTINCT tick) FROM (
+    SELECT tick, step, max(step) OVER (PARTITION BY trial, attempt ORDER BY tick, name
+        ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
+    FROM metric WHERE tick <= ?)
+WHERE before IS NULL OR step > before
+"""
 IS_HELD = """
 SELECT 1 FROM trial WHERE number = ? AND attempt = ? AND worker = ? AND state = 'running'
 """
@@ -134,14 +151,15 @@ SELECT number FROM trial WHERE deaths <> (state = 'failed' AND error LIKE 'its w
 SELECT_TICKS = """
 SELECT asked FROM trial UNION SELECT claimed FROM trial UNION SELECT suggested FROM trial
 UNION SELECT told FROM trial UNION SELECT tick FROM metric UNION SELECT claimed FROM attempt
-UNION SELECT tick FROM attempt
+UNION SELECT tick FROM attempt UNION SELECT tick FROM decision
 """
 SELECT_NEXT = """
 SELECT (SELECT tick FROM clock),
        (SELECT budget FROM study),
        (SELECT coalesce(max(number) + 1, 0) FROM trial),
        (SELECT min(number) FROM trial WHERE state = 'waiting'),
-       (SELECT count(*) FROM trial WHERE origin = 'manual')
+       (SELECT count(*) FROM trial WHERE origin = 'manual'),
+       (SELECT budget_steps - steps FROM study, clock)
 """
 NEXT_NUMBER = "SELECT coalesce(max(number) + 1, 0) FROM trial"
 INSERT_TRIAL = """
@@ -259,6 +277,7 @@ _COUNTS = [f"(SELECT count(*) FROM trial WHERE state = '{s}')" for s in STATES i
 COUNT_STATES = f"SELECT (SELECT coalesce(max(number) + 1, 0) FROM trial), {', '.join(_COUNTS)}"
 HAS_OPEN = """
 SELECT EXISTS (SELECT 1 FROM trial WHERE state = 'waiting')
+       AND coalesce((SELECT budget_steps > steps FROM study, clock), 1)
     OR EXISTS (SELECT 1 FROM trial JOIN worker ON trial.worker = worker.id
                WHERE state = 'running' AND NOT (machine = 'by hand' AND pid = 0))
 """
@@ -330,7 +349,7 @@ FROM metric AS m JOIN trial AS t ON m.trial = t.number AND m.attempt = t.attempt
 CREATE_BEST_VIEW = """
 CREATE VIEW best AS SELECT * FROM trials WHERE state = 'complete' ORDER BY value{direction}, number
 """
-NOTHING = (0, None, 0, None, 0)  # in place of SELECT_NEXT's row
+NOTHING = (0, None, 0, None, 0, None)  # in place of SELECT_NEXT's row
 VIEW_COLUMNS = frozenset(
     ["number", "state", "origin", "value", "attempt", "seconds", "started", "finished", "error"]
 )

@@ -18,7 +18,7 @@ from typing import cast
 
 from tinytune import db, draw, process
 from tinytune.digest import START, Sum, digest
-from tinytune.errors import LeaseLostError, StudyFileError
+from tinytune.errors import LeaseLostError, StudyFileError, UsageError
 from tinytune.history import (
     Claim,
     Decision,
@@ -36,6 +36,7 @@ from tinytune.store import rows, sql
 from tinytune.store.reader import Reader
 
 MOST_UNFOLDED = 16_000_000  # characters of output between two checkpoints
+MOST_SILENT = 10  # trials without a report, where nothing but steps is to end a study
 MAX_DEATHS = 3  # after so many dead workers a trial has failed
 
 
@@ -64,6 +65,7 @@ def create(
         None if study.copied is None else _json(study.copied),
         _json({"rules": list(map(vars, study.stopping)), "audit": study.audit})
         if study.stopping else None,
+        study.budget_steps,
     )  # fmt: skip
     statements += [(sql.INSERT_STUDY, row), (sql.INSERT_CLOCK, (len(copies), START))]
     for number, trial in enumerate(copies):
@@ -100,6 +102,7 @@ class Store(Reader):
         super().__init__(path, db.open_writer(path))
         self._reported: dict[Token, Sum] = {}  # of attempts that began here
         self._reporting = threading.Lock()
+        self._last_steps: dict[Token, int] = {}  # the highest that an attempt has reported
         self._unfolded = 0
 
     def join(
@@ -183,6 +186,12 @@ class Store(Reader):
             self._db.change(sql.SET_BUDGET, (budget,))
             self._db.change(sql.SEAL)
 
+    def set_budget_steps(self, steps: int) -> None:
+        """Change how many steps may be reported: at least as many as have been."""
+        with self._db.transaction(durable=True):
+            self._db.change(sql.SET_BUDGET_STEPS, (steps,))
+            self._db.change(sql.SEAL)
+
     def set_objective(self, reference: ObjectiveReference, mark: str | None) -> None:
         """Write where the objective is, and the mark of the user who says so."""
         with self._db.transaction():
@@ -214,7 +223,11 @@ class Store(Reader):
         now = time.time()
         with self._db.transaction():
             next_one = self._db.one(sql.SELECT_NEXT) or sql.NOTHING
-            tick, budget, number, waiting, manual = self._made(rows.next_one, next_one, "a clock")
+            tick, budget, number, waiting, manual, steps = self._made(
+                rows.next_one, next_one, "a clock"
+            )
+            if steps is not None and (steps == 0 or self._is_endless(number, budget)):
+                return None
             if waiting is not None:
                 row = self._db.one(sql.TAKE_WAITING, (worker, tick + 1, now, waiting)) or ()
                 attempt, asked, own, params = self._made(rows.waiting, row, f"trial {waiting}")
@@ -238,6 +251,15 @@ class Store(Reader):
             self._db.change(sql.SET_TICK, (tick + 1,))
         self._reported[claim.token] = Sum()
         return claim
+
+    def _is_endless(self, number: int, budget: int | None) -> bool:
+        """Raise UsageError where only steps could end the study, and nobody reports any."""
+        if number >= MOST_SILENT and budget is None and not self.steps():
+            raise UsageError(
+                f"{number} trials have reported no step, so the budget of steps would never be "
+                "used up: let the objective report, or say --trials N"
+            )
+        return False
 
     def add(self, params: Params, search: str, seed: int) -> int:
         """Append a configuration that was given by hand, to wait for a worker; return its number.
@@ -277,17 +299,26 @@ class Store(Reader):
         step: int,
         metrics: Mapping[str, float],
         rungs: Sequence[Decision] = (),
-    ) -> int:
+    ) -> int | None:
         """Append one step's numbers and the rungs that it reaches; return the tick.
 
+        Where no step is left of the budget, that is written instead, and None returned.
         LeaseLostError if the trial was taken away.
         """
         now = time.time()
         values = {n: None if math.isnan(value) else float(value) for n, value in metrics.items()}
         with self._reporting:
+            before = self._last_step(token)
+            is_new = before is None or step > before
             reported = self._reported.pop(token, None)  # not known any more if this fails
             with self._db.transaction():
-                tick = self._tick_if_held(token)
+                tick, budget = self._step_if_held(token, is_new=is_new)
+                if budget is not None:
+                    self._db.change(sql.TAKE_STEP_BACK)
+                    at = (token.number, token.attempt, tick, 0, step)
+                    refusal = Decision(*at, "budget", {"steps": budget})
+                    self._db.change(sql.INSERT_DECISION, _decision(refusal))
+                    return None
                 rows = [(name, step, tick, value, now) for name, value in values.items()]
                 self._db.change_many(
                     sql.INSERT_METRIC, ((token.number, token.attempt, *row) for row in rows)
@@ -299,6 +330,8 @@ class Store(Reader):
                 for row in (*rows, *map(_summed, made)):
                     reported.step(*row)
                 self._reported[token] = reported
+            if is_new:
+                self._last_steps[token] = step
         return tick
 
     def decide(self, token: Token, decision: Decision) -> None:
@@ -368,10 +401,25 @@ class Store(Reader):
         row = self._db.one(sql.TICK_IF_HELD, (token.number, token.attempt, token.worker))
         return int(self._held(token, row)[0])
 
+    def _step_if_held(self, token: Token, *, is_new: bool) -> tuple[int, int | None]:
+        """Take a tick and count a step; return the budget too, where the step is too many."""
+        held = (token.number, token.attempt, token.worker)
+        tick, steps, budget = self._held(token, self._db.one(sql.STEP_IF_HELD, (is_new, *held)))
+        is_over = is_new and budget is not None and steps > budget
+        return int(tick), int(budget) if is_over else None
+
+    def _last_step(self, token: Token) -> int | None:
+        """Return the highest step that an attempt has reported, None if it has none."""
+        if token not in self._last_steps and token not in self._reported:
+            row = self._db.one(sql.SELECT_LAST_STEP, (token.number, token.attempt)) or (None,)
+            return None if row[0] is None else int(row[0])
+        return self._last_steps.get(token)
+
     def _end(self, token: Token, *ending: object) -> tuple[int, str]:
         """Take a tick and make a link of the chain, behind the same fence."""
         held = (token.number, token.attempt, token.worker)
         reported = self._reported.pop(token, None)
+        self._last_steps.pop(token, None)
         known = None if reported is None else reported.finalize()
         row = self._db.one(sql.END_IF_HELD, (*held, digest(*ending), known))
         tick, link = self._held(token, row)
