@@ -177,7 +177,8 @@ CREATE TABLE output (
 ) STRICT, WITHOUT ROWID;
 
 -- One row for each number that an objective reported. Rows of an attempt that
--- died are kept; the trial's own attempt number tells which count. A report is a
+-- died are kept; the trial's own attempt number tells which count. An attempt that
+-- went on from a checkpoint has copies of what was reported before it. A report is a
 -- step more (clock.steps) where its step is above all that its attempt reported before.
 CREATE TABLE metric (
     trial   INTEGER NOT NULL REFERENCES trial (number),
@@ -202,6 +203,36 @@ CREATE TABLE decision (
     step    INTEGER NOT NULL,                  -- of the report
     verdict TEXT    NOT NULL CHECK (verdict IN ('rung', 'stop', 'spared', 'budget')),  -- spared: by the audit
     facts   TEXT    NOT NULL,                  -- what it compared: {name: number}
-    PRIMARY KEY (tick, part, verdict)
+    PRIMARY KEY (tick, part, verdict, attempt)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX decision_trial ON decision (trial, attempt);
+
+-- What running trials have saved, to go on from where their worker dies or gives them back: the
+-- last two of each trial, until it ends. It takes no ticks and is in no link of the chain. What
+-- is larger than a megabyte lies beside the study, in STUDY.checkpoints; no row names a place.
+CREATE TABLE checkpoint (
+    trial    INTEGER NOT NULL REFERENCES trial (number),
+    attempt  INTEGER NOT NULL,
+    sequence INTEGER NOT NULL CHECK (sequence > 0),      -- 1, 2, … in its attempt
+    tick     INTEGER NOT NULL,                 -- what the attempt had reported by then has no higher one
+    time     REAL    NOT NULL,                 -- Unix seconds
+    kind     TEXT    NOT NULL CHECK (kind IN ('bytes', 'file', 'folder')),
+    suffix   TEXT    NOT NULL,                 -- of the file's name, such as '.pt', or ''
+    size     INTEGER NOT NULL CHECK (size >= 0),         -- bytes
+    sha256   TEXT    NOT NULL,                 -- of the content, hexadecimal; of a folder: of a list of its files
+    content  BLOB,                             -- NULL: it lies beside
+    seal     TEXT    NOT NULL,                 -- digest of this row, without the content
+    PRIMARY KEY (trial, attempt, sequence)
+) STRICT;
+
+-- Attempts that went on from a checkpoint of an earlier one. What that one had reported by then,
+-- and the decisions on it, are rows of both, with the same ticks and times.
+CREATE TABLE continuation (
+    trial   INTEGER NOT NULL REFERENCES trial (number),
+    attempt INTEGER NOT NULL,
+    source  INTEGER NOT NULL CHECK (source > 0 AND source < attempt),  -- the attempt that had saved
+    upto    INTEGER NOT NULL,                  -- the checkpoint's tick
+    step    INTEGER,                           -- the last one reported by then; NULL: none
+    tick    INTEGER NOT NULL,                  -- at which it went on
+    PRIMARY KEY (trial, attempt)
+) STRICT, WITHOUT ROWID;

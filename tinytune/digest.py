@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import struct
 from hashlib import blake2b
+from hashlib import sha256 as _sha256
 
 START = "0" * 32  # the link before the first one
 
@@ -17,6 +18,11 @@ START = "0" * 32  # the link before the first one
 def digest(*cells: object) -> str:
     """Return the digest of some cells, as 32 hexadecimal digits; types count, not only values."""
     return _hash(cells).hexdigest()
+
+
+def sha256(content: bytes) -> str:
+    """Return the SHA-256 of some bytes, as 64 hexadecimal digits."""
+    return _sha256(content).hexdigest()
 
 
 class Sum:

@@ -278,6 +278,34 @@ class AttemptRecord:
 
 
 @dataclass(frozen=True)
+class Checkpoint:
+    """What a running trial has saved, to go on from in a later attempt."""
+
+    trial: int
+    attempt: int
+    sequence: int  # 1, 2, … in its attempt
+    tick: int  # what the attempt had reported by then has no higher one
+    time: float  # Unix seconds
+    kind: Literal["bytes", "file", "folder"]
+    suffix: str  # of a file's name, such as ".pt", or ""
+    size: int  # bytes
+    sha256: str  # hexadecimal
+    is_beside: bool  # the study's file, not in it
+
+
+@dataclass(frozen=True)
+class Continuation:
+    """How an attempt went on from a checkpoint of an earlier one."""
+
+    trial: int
+    attempt: int
+    source: int  # the attempt that had saved
+    upto: int  # the checkpoint's tick
+    step: int | None  # the last one reported by then
+    tick: int  # at which it went on
+
+
+@dataclass(frozen=True)
 class Output:
     """What is kept of what one attempt printed to one stream."""
 

@@ -199,6 +199,8 @@ def _problems(
     counted = reader.counted_steps(reader.tick())
     if counted != reader.steps():
         yield f"{counted} steps were reported, and the clock says {reader.steps()}"
+    for number in reader.broken_copies():
+        yield f"trial {number} went on from a checkpoint with other reports than it had before it"
     tick, count = reader.odd_ticks()
     if count:
         yield f"what was written at tick {tick} is gone or was moved ({count} such ticks)"

@@ -64,8 +64,8 @@ def _unjudged(trials: list[TrialRecord], decisions: Iterable[Decision]) -> list[
     ]
 
 
-def _place(of: Decision) -> tuple[int, int, str]:
-    return of.tick, of.part, of.verdict
+def _place(of: Decision) -> tuple[int, int, str, int]:
+    return of.tick, of.part, of.verdict, of.attempt  # a later attempt may have copies
 
 
 def _problem(stored: Decision | None, computed: Decision | None) -> str:

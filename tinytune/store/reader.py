@@ -11,11 +11,13 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from tinytune import db
-from tinytune.digest import START, digest
+from tinytune.digest import START, digest, sha256
 from tinytune.errors import SpaceError, StudyFileError
 from tinytune.history import (
     STATES,
     AttemptRecord,
+    Checkpoint,
+    Continuation,
     Decision,
     Ended,
     Environment,
@@ -215,7 +217,11 @@ class Reader:
 
     def decision_of(self, trial: TrialRecord) -> Decision | None:
         """Return what a stopping rule decided of a trial's current or last attempt, if anything."""
-        found = self._all(rows.decision, sql.SELECT_DECISION_OF, (trial.number, trial.attempt))
+        return self.decision_on(trial.number, trial.attempt)
+
+    def decision_on(self, number: int, attempt: int) -> Decision | None:
+        """Return what a stopping rule decided of an attempt, if anything."""
+        found = self._all(rows.decision, sql.SELECT_DECISION_OF, (number, attempt))
         return found[0] if found else None
 
     def reports(self) -> list[tuple[int, int, int, int, str, float]]:
@@ -229,6 +235,28 @@ class Reader:
     def outputs(self, number: int) -> list[Output]:
         """Return what is kept of what a trial printed, by attempt and stream."""
         return self._all(rows.output, sql.SELECT_OUTPUTS, (number,))
+
+    def checkpoints(self, number: int) -> list[Checkpoint]:
+        """Return what a trial has saved, the newest first."""
+        return self._all(rows.checkpoint, sql.SELECT_CHECKPOINTS, (number,))
+
+    def content(self, of: Checkpoint) -> bytes | None:
+        """Return what a checkpoint in the file holds, None where it is gone."""
+        row = self._db.one(sql.SELECT_CONTENT, (of.trial, of.attempt, of.sequence))
+        return None if row is None else self._made(rows.content, row, f"trial {of.trial}")
+
+    def continuations(self, number: int) -> list[Continuation]:
+        """Return which attempts at a trial went on from a checkpoint, by attempt."""
+        return self._all(rows.continuation, sql.SELECT_CONTINUATIONS, (number,))
+
+    def reports_of(self, number: int, attempt: int) -> list[tuple[int, int, str, float]]:
+        """Return (tick, step, metric, value) of all that an attempt reported, by tick."""
+        found = self._all(rows.report, sql.SELECT_REPORTS_OF, (number, attempt))
+        return [(tick, step, name, value) for tick, _, _, step, name, value in found]
+
+    def broken_copies(self) -> list[int]:
+        """Return the trials that went on with other reports than they had before."""
+        return [trial for (trial,) in self._db.all(sql.SELECT_BROKEN_COPIES)]
 
     def running(self) -> list[RunningTrial]:
         """Return the running trials by number."""
@@ -274,6 +302,11 @@ class Reader:
         broken += [f"trial {trial}" for (trial,) in self._db.all(sql.SELECT_BROKEN_TRIALS)]
         printed = self._db.all(sql.SELECT_BROKEN_OUTPUTS)
         broken += [f"the output of trial {trial}" for (trial,) in printed]
+        saved = {trial for (trial,) in self._db.all(sql.SELECT_BROKEN_CHECKPOINTS)}
+        for trial, stored, content in self._db.all(sql.SELECT_CONTENTS):
+            if not isinstance(content, bytes) or sha256(content) != stored:
+                saved.add(trial)
+        broken += [f"a checkpoint of trial {trial}" for trial in sorted(saved)]
         last, count = self._db.one(sql.SELECT_LAST_WORKER) or (0, 0)
         return broken + (["the list of workers"] if last != count else [])
 

@@ -15,7 +15,9 @@ from tinytune.draw import SEED_LIMIT
 from tinytune.history import (
     STATES,
     AttemptRecord,
+    Checkpoint,
     Command,
+    Continuation,
     Decision,
     Environment,
     Finished,
@@ -37,6 +39,8 @@ from tinytune.space import Space
 LONGEST_NAME = 4096  # characters of a name or a path
 LATEST = 253_402_300_799.0  # the end of the year 9999, Unix seconds
 _INTEGER_LIMIT = 1 << 62  # ticks and numbers stay far below what SQLite can count to
+_SUFFIX = re.compile(r"(\.[A-Za-z0-9]{1,16})?")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _DOTTED = re.compile(r"[^\W\d]\w*(\.([^\W\d]\w*|<locals>))*")
 
 
@@ -257,6 +261,45 @@ def output(row: Sequence[Any]) -> Output:
         raise ValueError(f"there is no stream {stream!r:.40}")
     numbers = _whole(trial), _whole(attempted)
     return Output(*numbers, stream, _text(head), _text(tail), _whole(left_out))
+
+
+def checkpoint(row: Sequence[Any]) -> Checkpoint:
+    """Return what a trial has saved, without the content."""
+    trial, attempted, sequence, tick, saved, kind, suffix, size, sha256, is_beside = row
+    if kind not in {"bytes", "file", "folder"}:
+        raise ValueError(f"there is no kind {kind!r:.40}")
+    if not _SUFFIX.fullmatch(_text(suffix)):  # it becomes part of a file's name
+        raise ValueError(f"{suffix!r:.40} is no suffix")
+    if not _SHA256.fullmatch(_text(sha256)):
+        raise ValueError(f"{sha256!r:.40} is no SHA-256")
+    return Checkpoint(
+        _whole(trial),
+        _whole(attempted),
+        _whole(sequence, 1),
+        _whole(tick),
+        time(saved),
+        kind,
+        suffix,
+        _whole(size),
+        sha256,
+        bool(_whole(is_beside, 0, 2)),
+    )
+
+
+def content(row: Sequence[Any]) -> bytes:
+    """Return what a checkpoint in the file holds."""
+    if not isinstance(row[0], bytes):
+        raise ValueError(f"{row[0]!r:.40} is no content")  # noqa: TRY004 - it is a bad value
+    return row[0]
+
+
+def continuation(row: Sequence[Any]) -> Continuation:
+    """Return how an attempt went on from a checkpoint."""
+    trial, attempted, source, upto, step, tick = row
+    if step is not None and not isinstance(step, int):
+        raise ValueError(f"there is no step {step!r:.40}")
+    whole = _whole(trial), _whole(attempted), _whole(source, 1), _whole(upto)
+    return Continuation(*whole, step, _whole(tick))
 
 
 def identity(row: Sequence[Any]) -> Identity:

@@ -115,7 +115,9 @@ SELECT_REPORTED = f"""
 SELECT coalesce(digest_sum(name, step, tick, value, time), '{START}') FROM (
     SELECT name, step, tick, value, time FROM metric WHERE trial = ?1 AND attempt = ?2
     UNION ALL
-    SELECT verdict, step, tick, part * 1.0, facts FROM decision WHERE trial = ?1 AND attempt = ?2)
+    SELECT verdict, step, tick, part * 1.0, facts FROM decision WHERE trial = ?1 AND attempt = ?2
+    UNION ALL
+    SELECT source, step, tick, upto * 1.0, NULL FROM continuation WHERE trial = ?1 AND attempt = ?2)
 """
 END_IF_HELD = f"""
 UPDATE clock SET tick = tick + 1, chain = (
@@ -151,7 +153,7 @@ SELECT number FROM trial WHERE deaths <> (state = 'failed' AND error LIKE 'its w
 SELECT_TICKS = """
 SELECT asked FROM trial UNION SELECT claimed FROM trial UNION SELECT suggested FROM trial
 UNION SELECT told FROM trial UNION SELECT tick FROM metric UNION SELECT claimed FROM attempt
-UNION SELECT tick FROM attempt UNION SELECT tick FROM decision
+UNION SELECT tick FROM attempt UNION SELECT tick FROM decision UNION SELECT tick FROM continuation
 """
 SELECT_NEXT = """
 SELECT (SELECT tick FROM clock),
@@ -222,6 +224,65 @@ ORDER BY attempt, stream DESC  -- stdout first
 SELECT_BROKEN_OUTPUTS = """
 SELECT trial FROM output WHERE seal <> digest(trial, attempt, stream, head, tail, left_out)
 """
+_COPIED = {
+    "metric": "name, step, value, time, tick",
+    "decision": "part, step, verdict, facts, tick",
+}
+_BOTH = {"source": "tick <= c.upto", "attempt": "tick < c.tick"}  # must have the same rows
+SELECT_BROKEN_COPIES = "SELECT trial FROM continuation AS c WHERE " + " OR ".join(
+    f"""EXISTS (
+    SELECT {columns} FROM {table} WHERE trial = c.trial AND attempt = c.{one} AND {_BOTH[one]}
+    EXCEPT
+    SELECT {columns} FROM {table} WHERE trial = c.trial AND attempt = c.{two} AND {_BOTH[two]})"""
+    for table, columns in _COPIED.items()
+    for one, two in (("source", "attempt"), ("attempt", "source"))
+)
+_CHECKPOINT = "trial, attempt, sequence, tick, time, kind, suffix, size, sha256"
+KEEP_CHECKPOINT = f"""
+INSERT INTO checkpoint ({_CHECKPOINT}, content, seal)
+SELECT ?1, ?2, ?3, tick, ?4, ?5, ?6, ?7, ?8, ?9,
+       digest(?1, ?2, ?3, tick, ?4, ?5, ?6, ?7, ?8, ?9 IS NULL)
+FROM clock
+"""
+DROP_CHECKPOINTS = """
+DELETE FROM checkpoint WHERE rowid IN (
+    SELECT rowid FROM checkpoint WHERE trial = ? ORDER BY attempt DESC, sequence DESC
+    LIMIT -1 OFFSET ?)
+"""
+SELECT_CHECKPOINTS = f"""
+SELECT {_CHECKPOINT}, content IS NULL FROM checkpoint WHERE trial = ?
+ORDER BY attempt DESC, sequence DESC
+"""
+SELECT_CONTENT = """
+SELECT content FROM checkpoint WHERE trial = ? AND attempt = ? AND sequence = ?
+"""
+SELECT_BROKEN_CHECKPOINTS = f"""
+SELECT trial FROM checkpoint WHERE seal <> digest({_CHECKPOINT}, content IS NULL)
+"""
+SELECT_CONTENTS = "SELECT trial, sha256, content FROM checkpoint WHERE content IS NOT NULL"
+# ?1 trial, ?2 the new attempt, ?3 the one that had saved, ?4 the checkpoint's tick, ?5 the tick now
+CONTINUE = """
+INSERT INTO continuation (trial, attempt, source, upto, step, tick)
+VALUES (?1, ?2, ?3, ?4, (SELECT step FROM metric WHERE trial = ?1 AND attempt = ?3 AND tick <= ?4
+                         ORDER BY tick DESC LIMIT 1), ?5)
+"""
+COPY_METRICS = """
+INSERT INTO metric (trial, attempt, name, step, tick, value, time)
+SELECT trial, ?2, name, step, tick, value, time FROM metric
+WHERE trial = ?1 AND attempt = ?3 AND tick <= ?4
+"""
+COPY_DECISIONS = """
+INSERT INTO decision (trial, attempt, tick, part, step, verdict, facts)
+SELECT trial, ?2, tick, part, step, verdict, facts FROM decision
+WHERE trial = ?1 AND attempt = ?3 AND tick <= ?4
+"""
+SELECT_CONTINUATIONS = """
+SELECT trial, attempt, source, upto, step, tick FROM continuation WHERE trial = ? ORDER BY attempt
+"""
+SELECT_REPORTS_OF = """
+SELECT tick, trial, attempt, step, name, value FROM metric WHERE trial = ? AND attempt = ?
+ORDER BY tick, name
+"""
 TELL = """
 UPDATE trial SET told = ?, link = ?, state = ?, finished = ?, seconds = ?, value = ?, results = ?,
                  error = ?, traceback = ?
@@ -243,7 +304,9 @@ SELECT_DAMAGE = "SELECT integrity_check FROM pragma_integrity_check WHERE integr
 SELECT_ORPHANS = 'SELECT "table", rowid, parent FROM pragma_foreign_key_check'
 SELECT_STRAY_METRICS = """
 SELECT DISTINCT m.trial
-FROM (SELECT trial, attempt FROM metric UNION ALL SELECT trial, attempt FROM decision) AS m
+FROM (SELECT trial, attempt FROM metric UNION ALL SELECT trial, attempt FROM decision
+      UNION ALL SELECT trial, attempt FROM checkpoint
+      UNION ALL SELECT trial, attempt FROM continuation) AS m
 LEFT JOIN trial AS t ON m.trial = t.number
 WHERE t.number IS NULL OR m.attempt NOT BETWEEN 1 AND t.attempt
 """

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -33,7 +32,7 @@ from tinytune.history import (
 )
 from tinytune.space import Params
 from tinytune.store import rows, sql
-from tinytune.store.reader import Reader
+from tinytune.store.fenced import Fenced
 
 MOST_UNFOLDED = 16_000_000  # characters of output between two checkpoints
 MOST_SILENT = 10  # trials without a report, where nothing but steps is to end a study
@@ -95,14 +94,14 @@ def copy(path: Path, target: Path) -> int:
         return store.next_number()
 
 
-class Store(Reader):
-    """Reads and writes a study's file, for one worker or for the study's owner."""
+class Store(Fenced):
+    """Reads and writes a study's file, for one worker or for the study's owner.
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path, db.open_writer(path))
-        self._reported: dict[Token, Sum] = {}  # of attempts that began here
-        self._reporting = threading.Lock()
-        self._last_steps: dict[Token, int] = {}  # the highest that an attempt has reported
+    With `keep_checkpoints` those of trials that end are kept.
+    """
+
+    def __init__(self, path: Path, *, keep_checkpoints: bool = False) -> None:
+        super().__init__(path, keep_checkpoints=keep_checkpoints)
         self._unfolded = 0
 
     def join(
@@ -250,6 +249,8 @@ class Store(Reader):
                 claim = Claim(Token(number, 1, worker), tick + 1, own, params, waited=False)
             self._db.change(sql.SET_TICK, (tick + 1,))
         self._reported[claim.token] = Sum()
+        if claim.token.attempt == 1:  # no earlier attempt can have saved
+            self._saved[claim.token] = 0
         return claim
 
     def _is_endless(self, number: int, budget: int | None) -> bool:
@@ -368,10 +369,6 @@ class Store(Reader):
                 if self._db.change(sql.KEEP_FAILURE, (number,)):
                     self._db.change(sql.RETRY, (number,))
 
-    def _check_held(self, token: Token) -> None:
-        held = (token.number, token.attempt, token.worker)
-        self._held(token, self._db.one(sql.IS_HELD, held))
-
     def _decided(self, token: Token, decision: Decision) -> None:
         """Append a decision, and add it to the sum of what the attempt has reported."""
         reported = self._reported.pop(token, None)  # not known any more if this fails
@@ -396,25 +393,6 @@ class Store(Reader):
         if environment.facts is not None:
             self._db.change(sql.INSERT_ENVIRONMENT, (environment.hash, environment.facts, now))
 
-    def _tick_if_held(self, token: Token) -> int:
-        """Take a tick, or raise LeaseLostError: the fence around every write of a worker."""
-        row = self._db.one(sql.TICK_IF_HELD, (token.number, token.attempt, token.worker))
-        return int(self._held(token, row)[0])
-
-    def _step_if_held(self, token: Token, *, is_new: bool) -> tuple[int, int | None]:
-        """Take a tick and count a step; return the budget too, where the step is too many."""
-        held = (token.number, token.attempt, token.worker)
-        tick, steps, budget = self._held(token, self._db.one(sql.STEP_IF_HELD, (is_new, *held)))
-        is_over = is_new and budget is not None and steps > budget
-        return int(tick), int(budget) if is_over else None
-
-    def _last_step(self, token: Token) -> int | None:
-        """Return the highest step that an attempt has reported, None if it has none."""
-        if token not in self._last_steps and token not in self._reported:
-            row = self._db.one(sql.SELECT_LAST_STEP, (token.number, token.attempt)) or (None,)
-            return None if row[0] is None else int(row[0])
-        return self._last_steps.get(token)
-
     def _end(self, token: Token, *ending: object) -> tuple[int, str]:
         """Take a tick and make a link of the chain, behind the same fence."""
         held = (token.number, token.attempt, token.worker)
@@ -425,21 +403,13 @@ class Store(Reader):
         tick, link = self._held(token, row)
         return int(tick), str(link)
 
-    @staticmethod
-    def _held(token: Token, row: db.Row | None) -> db.Row:
-        if row is None:
-            raise LeaseLostError(
-                f"trial {token.number} is no longer this worker's (attempt {token.attempt}): "
-                "what came late was not written"
-            )
-        return row
-
     def _tell(self, token: Token, outcome: Outcome, seconds: float | None) -> None:
         ending = (
             outcome.state, time.time(), seconds, outcome.value,
             _json(outcome.values) if outcome.values else None, outcome.error, outcome.traceback,
         )  # fmt: skip
         self._db.change(sql.TELL, (*self._end(token, *ending), *ending, token.number))
+        self._clear(token)
 
     def _give_back(self, token: Token, ending: str) -> None:
         now = time.time()

@@ -1,0 +1,115 @@
+"""The fence around a worker's writes, and the checkpoints behind it.
+
+A worker names the trial, the attempt and itself; once the trial has been taken from it, nothing is
+changed.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+from typing import Literal
+
+from tinytune import db
+from tinytune.digest import Sum
+from tinytune.errors import LeaseLostError
+from tinytune.history import Checkpoint, Continuation, Token
+from tinytune.store import sql
+from tinytune.store.reader import Reader
+
+KEPT = 2  # checkpoints of a trial: should the newest be broken, there is the one before
+
+
+class Fenced(Reader):
+    """Writes what the worker that holds a trial has saved of it."""
+
+    def __init__(self, path: Path, *, keep_checkpoints: bool = False) -> None:
+        super().__init__(path, db.open_writer(path))
+        self._reported: dict[Token, Sum] = {}  # of attempts that began here
+        self._reporting = threading.Lock()
+        self._last_steps: dict[Token, int] = {}  # the highest that an attempt has reported
+        self._saved: dict[Token, int] = {}  # how often attempts that began here have saved
+        self._keep_checkpoints = keep_checkpoints
+
+    def next_save(self, token: Token) -> int:
+        """Return the sequence number of an attempt's next checkpoint."""
+        return self._saved.get(token, 0) + 1
+
+    def save(
+        self,
+        token: Token,
+        kind: Literal["bytes", "file", "folder"],
+        suffix: str,
+        size: int,
+        sha256: str,
+        content: bytes | None = None,
+    ) -> list[Checkpoint]:
+        """Write a checkpoint, durably; return what is kept of the trial's, the newest first.
+
+        Without a content it lies beside the file. LeaseLostError if the trial was taken away.
+        """
+        sequence = self.next_save(token)
+        row = (token.number, token.attempt, sequence, time.time(), kind, suffix, size, sha256,
+               content)  # fmt: skip
+        with self._db.transaction(durable=True):
+            self._check_held(token)
+            self._db.change(sql.KEEP_CHECKPOINT, row)
+            self._db.change(sql.DROP_CHECKPOINTS, (token.number, KEPT))
+            kept = self.checkpoints(token.number)
+        self._saved[token] = sequence
+        self._db.checkpoint()
+        return kept
+
+    def go_on(self, token: Token, of: Checkpoint) -> Continuation:
+        """Take over what was reported before a checkpoint, and what rules decided on it.
+
+        LeaseLostError if the trial was taken away.
+        """
+        copied = (token.number, token.attempt, of.attempt, of.tick)
+        with self._reporting:
+            self._reported.pop(token, None)  # SQL will add up what has been copied
+            with self._db.transaction():
+                tick = self._tick_if_held(token)
+                self._db.change(sql.CONTINUE, (*copied, tick))
+                self._db.change(sql.COPY_METRICS, copied)
+                self._db.change(sql.COPY_DECISIONS, copied)
+                found = self.continuations(token.number)
+        return found[-1]
+
+    def _clear(self, token: Token) -> None:
+        """Drop the checkpoints of a trial that ends, unless it is known to have none."""
+        if self._saved.pop(token, None) != 0 and not self._keep_checkpoints:
+            self._db.change(sql.DROP_CHECKPOINTS, (token.number, 0))
+
+    def _check_held(self, token: Token) -> None:
+        held = (token.number, token.attempt, token.worker)
+        self._held(token, self._db.one(sql.IS_HELD, held))
+
+    def _tick_if_held(self, token: Token) -> int:
+        """Take a tick, or raise LeaseLostError: the fence around every write of a worker."""
+        row = self._db.one(sql.TICK_IF_HELD, (token.number, token.attempt, token.worker))
+        return int(self._held(token, row)[0])
+
+    def _step_if_held(self, token: Token, *, is_new: bool) -> tuple[int, int | None]:
+        """Take a tick and count a step; return the budget too, where the step is too many."""
+        held = (token.number, token.attempt, token.worker)
+        tick, steps, budget = self._held(token, self._db.one(sql.STEP_IF_HELD, (is_new, *held)))
+        is_over = is_new and budget is not None and steps > budget
+        return int(tick), int(budget) if is_over else None
+
+    def _last_step(self, token: Token) -> int | None:
+        """Return the highest step that an attempt has reported, None if it has none."""
+        if token not in self._last_steps and token not in self._reported:
+            row = self._db.one(sql.SELECT_LAST_STEP, (token.number, token.attempt)) or (None,)
+            return None if row[0] is None else int(row[0])
+        return self._last_steps.get(token)
+
+    @staticmethod
+    def _held(token: Token, row: db.Row | None) -> db.Row:
+        if row is None:
+            raise LeaseLostError(
+                f"trial {token.number} is no longer this worker's (attempt {token.attempt}): "
+                "what came late was not written"
+            )
+        return row
