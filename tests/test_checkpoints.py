@@ -1,17 +1,24 @@
 """A trial whose worker is killed goes on from its last checkpoint, and nothing is doubled."""
 
+import os
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from tests.studies import SPACE, make_study
-from tinytune import process
+import tinytune
+from tests.studies import SPACE, make_study, record
+from tinytune import checkpoints, process, stopping
+from tinytune import study as study_module
+from tinytune.context import running
 from tinytune.digest import sha256
-from tinytune.errors import LeaseLostError, StudyFileError
+from tinytune.errors import LeaseLostError, StudyFileError, UsageError
 from tinytune.history import Outcome
 from tinytune.store.reader import Reader
 from tinytune.store.writer import Store
+from tinytune.study import Study
 from tinytune.verify import verify
 
 DONE = Outcome("complete", 1.0, {"loss": 1.0})
@@ -178,3 +185,199 @@ def test_a_row_names_no_place(store, worker, statement):
     changed(store.path, statement)
     with pytest.raises(StudyFileError, match="makes no sense"):
         store.checkpoints(0)
+
+
+# What an objective sees.
+
+LARGE = checkpoints.INSIDE_BYTES + 1
+
+
+def made(folder, rules="", **changes):
+    path = folder / "study.db"
+    wanted = replace(
+        record(**changes), stopping=stopping.specs(stopping.parse(rules)) if rules else ()
+    )
+    study_module.start(path, wanted, None)
+    return path
+
+
+def states_of(folder):
+    """Return each kind of state, small and large: name -> what is saved, and how it is read."""
+    for name, size in (("small", 5), ("large", LARGE)):
+        content = name.encode() * (size // 5 + 1)
+        file = folder / f"{name}.pt"
+        file.write_bytes(content)
+        tree = folder / name
+        (tree / "inner").mkdir(parents=True)
+        (tree / "inner" / "a").write_bytes(content)
+        (tree / "b").write_text("b")
+        (tree / "link").symlink_to("b")
+        yield content
+        yield file
+        yield tree
+
+
+def read(state):
+    """Return what a state holds, wherever it lies."""
+    if not isinstance(state, Path):
+        return state
+    if state.is_file():
+        return state.suffix, state.read_bytes()
+    return {
+        path.relative_to(state): path.read_bytes() for path in state.rglob("*") if path.is_file()
+    }
+
+
+def beside(path):
+    """Return the names of the files and folders beside a study, by trial."""
+    folder = Path(f"{path}.checkpoints")
+    return sorted(found.name for found in folder.glob("*/*"))
+
+
+def test_every_kind_of_state_comes_back_as_it_was(tmp_path):
+    path = made(tmp_path)
+    with Study(path) as study:
+        for state in states_of(tmp_path):
+            expected = read(state)
+            trial = study.ask()
+            assert trial.load() is None
+            trial.report(0, loss=1.0)
+            trial.save(b"before")
+            trial.save(state)
+            if isinstance(state, Path):  # what becomes of the original does not matter
+                state.rename(f"{state}.gone")
+            study.give_back(trial)
+            again = study.ask()
+            found = again.load()
+            assert again.number == trial.number
+            assert read(found) == expected
+            assert not isinstance(found, Path) or not found.is_symlink()
+            if isinstance(found, Path) and found.is_file():
+                found.write_text("scribbled over")  # it is a copy
+            assert read(again.load()) == expected
+            study.tell(again, 1.0)
+            assert beside(path) == []
+    assert not Path(f"{path}.checkpoints").exists()
+    assert problems(path) == ()
+
+
+def test_only_the_last_two_lie_beside(tmp_path):
+    path = made(tmp_path)
+    with Study(path) as study:
+        trial = study.ask()
+        for turn in range(4):
+            trial.save(bytes(LARGE))
+            assert len(beside(path)) == min(turn + 1, 2)
+        trial.save(b"small")
+        assert beside(path) == ["1-4"]
+        study.give_back(trial)
+        again = study.ask()
+        (Path(f"{path}.checkpoints") / again.folder.name / "1-9").write_text("left by a kill")
+        again.save(bytes(LARGE))
+        assert beside(path) == ["2-1"]
+        study.give_back(again)
+    with Study(path, checkpoints=checkpoints.Keeping(after_the_end=True)) as study:
+        trial = study.ask()
+        assert trial.load() == bytes(LARGE)
+        study.tell(trial, 1.0)
+    assert beside(path) == ["2-1"]
+
+
+def spoil_content(folder, path):
+    changed(path, "UPDATE checkpoint SET content = x'00' WHERE sequence = 2")
+
+
+def spoil_file(folder, path):
+    (folder / "1-2").write_bytes(b"1")
+
+
+def remove_file(folder, path):
+    (folder / "1-2").unlink()
+
+
+def replace_by_link(folder, path):
+    (folder / "1-2").rename(folder / "other")
+    (folder / "1-2").symlink_to("other")
+
+
+@pytest.mark.parametrize(
+    ("size", "spoil"),
+    [(5, spoil_content), (LARGE, spoil_file), (LARGE, remove_file), (LARGE, replace_by_link)],
+)
+def test_a_broken_checkpoint_is_passed_over_and_that_is_said(tmp_path, capsys, size, spoil):
+    path = made(tmp_path)
+    with Study(path) as study:
+        trial = study.ask()
+        for step in range(2):
+            trial.report(step, loss=float(step))
+            trial.save(b"%d" % step * size)
+        study.give_back(trial)
+        spoil(trial.folder, path)
+        again = study.ask()
+        assert again.load() == b"0" * size
+        assert capsys.readouterr().err.startswith("tinytune: trial 0: ")
+        study.tell(again, 1.0)
+        assert study.curves(0) == {"loss": {0: 0.0}}
+    assert problems(path) == ()
+
+
+def test_where_all_are_broken_the_trial_begins_anew(tmp_path, capsys):
+    path = made(tmp_path)
+    with Study(path) as study:
+        trial = study.ask()
+        trial.report(0, loss=1.0)
+        trial.save(bytes(LARGE))
+        study.give_back(trial)
+    with Study(path, checkpoints=checkpoints.Keeping(tmp_path / "elsewhere")) as study:
+        trial = study.ask()
+        assert trial.load() is None
+        said = capsys.readouterr().err
+        assert "1-1 is not there" in said
+        assert "trial 0 begins anew: none of its checkpoints can be used" in said
+        trial.report(0, loss=1.0)
+        study.tell(trial, 1.0)
+    assert problems(path) == ()
+
+
+def test_what_cannot_be_saved(tmp_path):
+    path = made(tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "tree" / "inner").mkdir(parents=True)
+    (tmp_path / "tree" / "loop").symlink_to("inner")
+    with Study(path) as study:
+        trial = study.ask()
+        for state, said in [
+            ("model.pt", "a str is neither bytes nor the Path .*: write Path"),
+            ({"epoch": 1}, "a dict is neither bytes nor"),
+            (tmp_path / "nothing", "nothing is not there"),
+            (tmp_path / "pipe", "neither a file nor a folder"),
+            (tmp_path / "tree", "is a link to a folder"),
+            (tmp_path, "holds the checkpoints themselves"),
+        ]:
+            with pytest.raises(UsageError, match=f"save: .*{said}"):
+                trial.save(state)
+        assert study.reader.checkpoints(0) == []
+        assert beside(path) == []
+        with pytest.raises(UsageError, match=r"call load\(\) at the beginning"):
+            trial.load()
+
+
+def test_load_comes_before_the_first_report(tmp_path):
+    with Study(made(tmp_path)) as study:
+        trial = study.ask()
+        trial.report(0, loss=1.0)
+        with pytest.raises(UsageError, match="trial 0 has reported or saved already"):
+            trial.load()
+
+
+def test_outside_of_a_study_nothing_is_saved(tmp_path):
+    assert tinytune.load() is None
+    tinytune.save(b"state")
+    assert tinytune.load() is None
+    with Study(made(tmp_path)) as study:
+        trial = study.ask()
+        with running(trial):
+            tinytune.save(b"state")
+        study.give_back(trial)
+        with running(study.ask()):
+            assert tinytune.load() == b"state"

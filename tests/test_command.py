@@ -330,14 +330,15 @@ def test_checkpoints_are_kept_across_attempts_and_not_across_studies(tmp_path):
         'cd "$TINYTUNE_CHECKPOINTS" && if test -e half; then echo tinytune: error=1; '
         "else touch half; kill -9 $(ps -o ppid= -p $PPID); sleep 1000; fi"
     )
-    run = ["run", *X, "--trials", "1", "--", *shell(script)]
-    for _ in range(2):
-        done = tinytune(*run, cwd=tmp_path)
+    folder = tmp_path / "study.db.checkpoints"
+    for keep in (["--keep-checkpoints"], ["--keep-checkpoints"], ["--checkpoints", "elsewhere"]):
+        done = tinytune("run", *X, "--trials", "1", *keep, "--", *shell(script), cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         with Study(tmp_path / "study.db") as study:
             assert [(t.state, t.attempt) for t in study.trials()] == [("complete", 2)]
         (tmp_path / "study.db").unlink()
-    assert len(list((tmp_path / "study.db.checkpoints").iterdir())) == 2
+    assert len(list(folder.iterdir())) == 2
+    assert not (tmp_path / "elsewhere").exists()  # they go when their trial has ended
 
 
 @pytest.mark.parametrize(

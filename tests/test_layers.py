@@ -20,7 +20,7 @@ def module_name(path):
 ROWS = [
     {"errors"},
     {"schema", "portable", "digest", "process", "expression", "files", "trust"},
-    {"draw", "bounds", "named"},
+    {"draw", "bounds", "named", "beside"},
     {"distributions", "recipes"},
     {"space"},
     {"points", "history", "context", "db", "notation"},
@@ -32,7 +32,7 @@ ROWS = [
     {"search", "stopping"},
     {"store"},
     {"lease", "limits"},
-    {"learn", "referee"},
+    {"learn", "referee", "checkpoints"},
     {"study", "loading"},
     {"environment"},
     {"testing"},

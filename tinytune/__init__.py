@@ -6,7 +6,7 @@ __version__ = "0.1.0.dev0"
 
 TYPE_CHECKING = False  # type checkers know better; to import typing takes longer than all of this
 if TYPE_CHECKING:
-    from tinytune.context import Trial, report, seed_everything, should_stop
+    from tinytune.context import Trial, load, report, save, seed_everything, should_stop
     from tinytune.context import current_seed as seed
     from tinytune.decorator import open_study as open  # noqa: A004 - read as tinytune.open
     from tinytune.decorator import trial
@@ -35,6 +35,8 @@ _HOMES = {
     "open": ("decorator", "open_study"),
     "report": ("context", "report"),
     "should_stop": ("context", "should_stop"),
+    "save": ("context", "save"),
+    "load": ("context", "load"),
     "seed": ("context", "current_seed"),
     "seed_everything": ("context", "seed_everything"),
     "Trial": ("context", "Trial"),
@@ -61,7 +63,7 @@ _HOMES = {
 }
 
 __all__ = [
-    "trial", "report", "should_stop", "seed", "seed_everything", "open",
+    "trial", "report", "should_stop", "save", "load", "seed", "seed_everything", "open",
     "Float", "Int", "Choice", "Normal", "LogNormal", "Between",
     "Trial", "Study", "TinytuneError", "TrialStopped", "__version__",
     "Random", "Grid", "Sobol", "Halton", "Latin", "NelderMead", "Pattern", "OnePlusOne", "De",

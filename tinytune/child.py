@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tinytune import capture, loading
-from tinytune.command import CommandObjective
+from tinytune.checkpoints import Keeping
 from tinytune.errors import ObjectiveError, TinytuneError
 from tinytune.history import Environment
 from tinytune.study import Study
@@ -70,9 +70,8 @@ def _work(
         order["max_failures"],
         order["since_tick"],
     )
-    with Study(Path(order["study"]), source, Environment(order["environment"])) as study:
-        if isinstance(objective, CommandObjective):
-            objective.settle(study.path, study.record.created)
+    around, keeping = Environment(order["environment"]), Keeping.from_json(order["checkpoints"])
+    with Study(Path(order["study"]), source, around, checkpoints=keeping) as study:
         recorded = objective if recorder is None else capture.Recorded(objective, recorder)
         return work(study, recorded, limits, interrupt)
 

@@ -12,9 +12,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from tinytune import printed
+from tinytune import beside, printed
 from tinytune.context import Trial
-from tinytune.digest import digest
 from tinytune.distributions import Value
 from tinytune.errors import ObjectiveError, UsageError
 from tinytune.history import Command, Goal, ObjectiveReference, Outcome, StudyRecord
@@ -24,24 +23,18 @@ from tinytune.space import Space
 TARGET = "command "  # a target that begins so is a command, written as JSON
 OWN = ("trial", "seed", "checkpoints")  # placeholders that are no parameters
 LONGEST_NAME = 60  # characters of a command in messages
-_MOST_TRIES = 100
 _BRACES = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 
 
 class CommandObjective(Objective):
-    """A command as an objective; `folder` is where it runs.
-
-    Without `checkpoints`, a folder for all trials, each attempt begins with an empty one.
-    """
+    """A command as an objective; `folder` is where it runs."""
 
     def __init__(self, command: Command, folder: Path, space: Space, goal: Goal) -> None:
         check(command, space)
         self.command, self.folder = command, folder
         self.space, self.goals = space, (goal,)
         self.settings: dict[str, object] = {}
-        self.checkpoints: Path | None = None
         self._patterns = printed.patterns(command.metrics)
-        self._salt: object = None
 
     @property
     def name(self) -> str:
@@ -81,11 +74,6 @@ class CommandObjective(Objective):
         """A command is run by a study alone."""
         raise UsageError(f"{self.name} is a command, not a function: run it with `tinytune run`")
 
-    def settle(self, study: Path, created: float) -> None:
-        """Keep the checkpoints of this study's trials beside its file, from attempt to attempt."""
-        self.checkpoints = Path(f"{study.absolute()}.checkpoints")
-        self._salt = created  # another study of the same name must not find them
-
     def run(self, trial: Trial, settings: Mapping[str, object]) -> Outcome:  # noqa: ARG002
         """Run one trial; whatever the command prints, and however it ends, becomes an outcome.
 
@@ -94,7 +82,7 @@ class CommandObjective(Objective):
         """
         read = printed.Printed(self._patterns, trial.record)
         try:
-            with self._folder_of(trial) as checkpoints:
+            with _folder_of(trial) as checkpoints:
                 return self._run(trial, checkpoints, read)
         except ObjectiveError as error:
             return failed(str(error), read.errors or None)
@@ -136,30 +124,24 @@ class CommandObjective(Objective):
             )
         return outcome(results, self.goals)
 
-    @contextmanager
-    def _folder_of(self, trial: Trial) -> Iterator[Path]:
-        """Yield the trial's folder for checkpoints; an empty one is removed afterwards."""
-        if self.checkpoints is None:
-            import tempfile  # slow to load
 
-            with tempfile.TemporaryDirectory(prefix="tinytune-") as folder:
-                yield Path(folder)
-            return
-        key = digest(self._salt, trial.seed, json.dumps(trial.params))[:8]
-        path = self.checkpoints / f"{trial.number}-{key}"
-        for left in reversed(range(_MOST_TRIES)):
-            try:
-                path.mkdir(parents=True, exist_ok=True)
-                break
-            except FileNotFoundError:  # another worker has just removed the empty parent
-                if not left:
-                    raise
-        try:
-            yield path
-        finally:
-            with suppress(OSError):
-                path.rmdir()
-                self.checkpoints.rmdir()
+@contextmanager
+def _folder_of(trial: Trial) -> Iterator[Path]:
+    """Yield the trial's folder, which its next attempt finds again; an empty one is removed.
+
+    Outside of a study each attempt begins with one of its own.
+    """
+    if trial.folder is None:
+        import tempfile  # slow to load
+
+        with tempfile.TemporaryDirectory(prefix="tinytune-") as folder:
+            yield Path(folder)
+        return
+    beside.make(trial.folder)
+    try:
+        yield trial.folder
+    finally:
+        beside.leave(trial.folder)
 
 
 def check(command: Command, space: Space) -> None:

@@ -8,8 +8,10 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from os import PathLike
+from pathlib import Path
 
-from tinytune.errors import ObjectiveError, TrialStopped
+from tinytune.errors import ObjectiveError, TrialStopped, UsageError
 from tinytune.space import Params
 
 
@@ -27,6 +29,9 @@ class Trial:
         seed: int = 0,
         write: Callable[[int, Mapping[str, float]], str | None] | None = None,
         attempt: int = 1,
+        save: Callable[[bytes | Path], None] | None = None,
+        load: Callable[[], bytes | Path | None] | None = None,
+        folder: Path | None = None,
     ) -> None:
         self.number = number
         self.params: Params = {} if params is None else params
@@ -34,7 +39,10 @@ class Trial:
         self.stopped: str | None = None
         """Why a stopping rule ends this trial, None while it may go on."""
         self.attempt = attempt
-        self._write = write
+        self.folder = folder
+        """What a command's attempts leave to the next one; it need not be there yet."""
+        self._write, self._save, self._load = write, save, load
+        self._has_begun = False
 
     @property
     def should_stop(self) -> bool:
@@ -58,10 +66,41 @@ class Trial:
         """Do what `report` does, with metrics of any name."""
         checked = _numbers(metrics)
         whole_step = _whole(step)
+        self._has_begun = True
         if self._write is not None:
             self.stopped = self._write(whole_step, checked) or self.stopped
         if stop and self.stopped is not None:
             raise TrialStopped(f"trial {self.number} is stopped {self.stopped}")
+
+    def save(self, state: bytes | PathLike[str]) -> None:
+        """Keep a state: bytes, or a copy of the file or folder at a path.
+
+        If this attempt's worker dies or gives the trial back, the next attempt gets it from `load`,
+        and what was reported before it is kept: so report a step first, then save. The last two
+        are kept, until the trial ends. Once a stopping rule has ended the trial, and outside of a
+        study, it does nothing.
+
+        UsageError where there is nothing to be saved; StudyFileError where it cannot be written,
+        which ends the worker and not the trial.
+        """
+        checked = _state(state)
+        self._has_begun = True
+        if self._save is not None and not self.should_stop:
+            self._save(checked)
+
+    def load(self) -> bytes | Path | None:
+        """Return the state that an earlier attempt has saved, None where there is none.
+
+        Bytes are returned as they were; of a file or folder the path of a copy for this attempt
+        alone, which is gone when the trial has ended. The trial goes on from there, with what was
+        reported before it. Call it before the first report: UsageError after it.
+        """
+        if self._has_begun:
+            raise UsageError(
+                f"load: trial {self.number} has reported or saved already in this attempt: "
+                "call load() at the beginning"
+            )
+        return None if self._load is None else self._load()
 
 
 _current: ContextVar[Trial | None] = ContextVar("tinytune_trial", default=None)
@@ -76,6 +115,23 @@ def report(step: int, *, stop: bool = True, **metrics: float) -> None:
     by itself.
     """
     _current_trial().report(step, stop=stop, **metrics)
+
+
+def save(state: bytes | PathLike[str]) -> None:
+    """Keep a state of the running trial, bytes or a copy of the file or folder at a path.
+
+    Should its worker die, the next attempt gets it from `load()`. Report a step first, then save.
+    Outside of a study it does nothing.
+    """
+    _current_trial().save(state)
+
+
+def load() -> bytes | Path | None:
+    """Return what an earlier attempt at the running trial has saved, None where there is nothing.
+
+    Call it before the first report. Outside of a study it returns None.
+    """
+    return _current_trial().load()
 
 
 def should_stop() -> bool:
@@ -118,6 +174,17 @@ def running(trial: Trial) -> Iterator[None]:
     finally:
         _running.remove(trial)
         _current.reset(token)
+
+
+def _state(state: object) -> bytes | Path:
+    if isinstance(state, (bytes, bytearray, memoryview)):
+        return bytes(state)
+    if isinstance(state, PathLike):
+        return Path(state)
+    hint = "write Path(...)" if isinstance(state, str) else "make one of these of it first"
+    raise UsageError(
+        f"save: a {type(state).__name__} is neither bytes nor the Path of a file or folder: {hint}"
+    )
 
 
 def _numbers(metrics: Mapping[str, object]) -> dict[str, float]:

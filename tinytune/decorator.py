@@ -8,6 +8,7 @@ from typing import overload
 
 from tinytune import loading, search, session
 from tinytune import stopping as rules
+from tinytune.checkpoints import Keeping
 from tinytune.distributions import Distribution, Value
 from tinytune.errors import ObjectiveError, UsageError
 from tinytune.history import Goal
@@ -44,6 +45,8 @@ class TunableObjective(Objective):
         budget_steps: int | None = None,
         learn_from: Sequence[str | Path] = (),
         capture: bool | None = None,
+        checkpoints: str | Path | None = None,
+        keep_checkpoints: bool = False,
         quiet: bool = False,
     ) -> Study:
         """Search for good parameters, in a new study or where the file's study stopped.
@@ -58,7 +61,9 @@ class TunableObjective(Objective):
         `audit`, a share of the trials that they stop only on paper;
         `budget_steps` that all trials may report together;
         `learn_from` other studies' files, of whose trials a new study's search is told first;
-        `capture` keeps what trials print (default: with several workers), see `tinytune logs`.
+        `capture` keeps what trials print (default: with several workers), see `tinytune logs`;
+        `checkpoints`, a folder for what trials save and is large (default: beside the study);
+        `keep_checkpoints` those of trials that have ended.
 
         Returns the study, open for reading. StudyMismatchError if the file holds another study;
         ObjectiveError after too many failures.
@@ -70,7 +75,8 @@ class TunableObjective(Objective):
             None if max_memory is None else bytes_of(max_memory),
         )
         seconds = None if timeout is None else seconds_of(timeout)
-        how = Work(workers, seconds, max_failures, limits, capture=capture)
+        keeping = Keeping(None if checkpoints is None else Path(checkpoints), keep_checkpoints)
+        how = Work(workers, seconds, max_failures, limits, capture=capture, checkpoints=keeping)
         others = tuple(map(Path, learn_from))
         wishes = Wishes(
             options_of(search, grid),

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from itertools import groupby
+from operator import itemgetter
 
 from tinytune.history import Decision, Outcome, StudyRecord, Token
 from tinytune.stopping.judge import Attempt, Judge, sentence
@@ -69,6 +72,28 @@ class Referee:
         decision = Decision(token.number, token.attempt, 0, 0, step, "budget", facts)
         self._decisions[token] = decision
         return self._reason(decision)
+
+    def go_on(self, store: Store, token: Token) -> None:
+        """Take over what was reported before the checkpoint from which an attempt goes on."""
+        with self._lock:
+            judge = self._judge = self._judge or Judge(self._record)
+            attempt = self._attempts[token] = judge.attempt(token.number, token.attempt)
+            reports = store.reports_of(token.number, token.attempt)
+            for (_, step), rows in groupby(reports, key=itemgetter(0, 1)):
+                metrics = {name: value for *_, name, value in rows}
+                attempt.add(step, metrics)
+                value = metrics.get(self._record.goals[0].name)
+                if value is not None:
+                    self._values[token] = value
+            decision = store.decision_on(token.number, token.attempt)
+            if decision is not None:
+                self._decisions[token] = decision
+
+    @contextmanager
+    def unless_stopped(self, token: Token) -> Iterator[bool]:
+        """Let no report come into a block, and tell it whether the trial goes on."""
+        with self._lock:
+            yield not self.is_stopped(token)
 
     def ended(self, token: Token, outcome: Outcome | None) -> tuple[Outcome, Decision | None]:
         """Return how a trial ended, given what its objective returned, and the decision behind it.

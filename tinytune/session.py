@@ -11,6 +11,7 @@ from typing import Protocol
 
 from tinytune import command as commands
 from tinytune import draw, environment, files, learn, loading, search, stopping, study, trust
+from tinytune.checkpoints import BESIDE, Checkpoints, Keeping
 from tinytune.context import Trial
 from tinytune.errors import ObjectiveError, StudyMismatchError, UsageError
 from tinytune.history import Environment, Outcome, RuleSpec, SearchSpec, Source, StudyRecord
@@ -66,6 +67,7 @@ class Work:
     debug: bool = False
     with_git: bool = True
     capture: bool | None = None  # None: of commands, and where there are several workers
+    checkpoints: Keeping = BESIDE
 
     def __post_init__(self) -> None:
         if self.workers < 1:
@@ -253,12 +255,12 @@ def run(path: Path, objective: Objective, target: str | None, how: Work, live: L
         raise UsageError(f"{path} has no limit: say --trials N, --budget-steps N or --timeout 2h")
     deadline = None if how.timeout_seconds is None else time.monotonic() + how.timeout_seconds
     around = environment.gather(objective, path, with_git=how.with_git)
-    with Store(path) as store:
+    with Store(path, keep_checkpoints=how.checkpoints.after_the_end) as store:
         since = store.tick()
         _note_changes(store, around, live)
         if target is None:
             limits = Limits(deadline, how.max_failures, since)
-            return _run_here(path, objective, around, limits, live)
+            return _run_here(path, objective, around, limits, how.checkpoints, live)
         store.add_environment(around)
         source = loading.source(objective)
         digest = None if source is None else source.hash
@@ -273,8 +275,11 @@ def run(path: Path, objective: Objective, target: str | None, how: Work, live: L
             how.trial_limits,
             how.debug,
             is_captured(how, target),
+            how.checkpoints,
         )
-        return Supervisor(order, store, lambda: live.observe(store), live.note).run(how.workers)
+        ending = Supervisor(order, store, lambda: live.observe(store), live.note).run(how.workers)
+        Checkpoints(path, store.study().created, how.checkpoints).sweep(store, since)
+        return ending
 
 
 def is_captured(how: Work, target: str) -> bool:
@@ -297,9 +302,15 @@ def _note_changes(store: Store, around: Environment, live: Live) -> None:
 
 
 def _run_here(
-    path: Path, objective: Objective, around: Environment, limits: Limits, live: Live
+    path: Path,
+    objective: Objective,
+    around: Environment,
+    limits: Limits,
+    checkpoints: Keeping,
+    live: Live,
 ) -> Ending:
-    with study.Study(path, loading.source(objective), around) as opened:
+    source = loading.source(objective)
+    with study.Study(path, source, around, checkpoints=checkpoints) as opened:
         reason = work(opened, objective, limits, Interrupt(), lambda: live.observe(opened.reader))
     return Ending(reason)
 

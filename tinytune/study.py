@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from tinytune import __version__, files, learn, lease, process, stopping
+from tinytune.checkpoints import BESIDE, Checkpoints, Keeping
 from tinytune.context import Trial
 from tinytune.errors import StudyFileError, StudyMismatchError, UsageError
 from tinytune.history import (
@@ -48,6 +49,7 @@ class Study:
         environment: Environment | None = None,
         *,
         by_hand: bool = False,
+        checkpoints: Keeping = BESIDE,
     ) -> None:
         self.path = Path(path)
         self._file = self.path.absolute()  # the objective may change the working directory
@@ -66,6 +68,8 @@ class Study:
         self._watch = lease.Watch()
         self._fold: Fold | None = None
         self._referee = Referee(self.record)
+        self._keeping = checkpoints
+        self._checkpoints = Checkpoints(self._file, self.record.created, checkpoints)
         self._held: dict[int, tuple[Token, float]] = {}  # number -> token, start (monotonic)
 
     def __enter__(self) -> Self:
@@ -132,13 +136,28 @@ class Study:
             params = self.space.checked(params)
         token = claim.token
         self._held[token.number] = (token, time.monotonic())
+        folder = self._checkpoints.folder(token.number, params)
         return Trial(
             token.number,
             params,
             claim.seed,
             lambda step, metrics: self._referee.report(self._writer, token, step, metrics),
             token.attempt,
+            lambda state: self._save(token, folder, state),
+            lambda: self._load(token, folder),
+            folder,
         )
+
+    def _save(self, token: Token, folder: Path, state: bytes | Path) -> None:
+        with self._referee.unless_stopped(token) as goes_on:
+            if goes_on:
+                self._checkpoints.save(self._writer, token, folder, state)
+
+    def _load(self, token: Token, folder: Path) -> bytes | Path | None:
+        state, went_on = self._checkpoints.load(self._writer, token, folder)
+        if went_on is not None:
+            self._referee.go_on(self._writer, token)
+        return state
 
     def tell(self, trial: Trial, value: object = None) -> Outcome:
         """Write a trial's result: a number, named numbers, or an Outcome.
@@ -159,6 +178,8 @@ class Study:
             result = outcome(value, self.record.goals)
         ending, decision = self._referee.ended(token, result)
         self._writer.tell(token, ending, time.monotonic() - started, decision)
+        if trial.folder is not None:
+            self._checkpoints.clear(token, trial.folder)
         return ending
 
     def add(self, params: Mapping[str, object], value: object = None) -> int:
@@ -184,7 +205,8 @@ class Study:
                 self._held[number] = (running.token, time.monotonic() - age_seconds)
                 found = self._reader.trial(number)
                 if found is not None:
-                    return Trial(number, found.params, found.seed)
+                    folder = self._checkpoints.folder(number, found.params or {})
+                    return Trial(number, found.params, found.seed, folder=folder)
         raise UsageError(
             f"trial {number} of {self.path} was not asked for by hand, or has ended: "
             f"see `tinytune status {self.path}`"
@@ -223,7 +245,7 @@ class Study:
     def _writer(self) -> Store:
         """The store, with this process entered as a worker."""
         if self._store is None:
-            self._store = Store(self.path)
+            self._store = Store(self.path, keep_checkpoints=self._keeping.after_the_end)
             self._reader.close()
             self._reader = self._store
             if self._by_hand:

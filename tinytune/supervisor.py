@@ -22,6 +22,7 @@ from types import FrameType
 
 from tinytune import child, process
 from tinytune.capture import Listener
+from tinytune.checkpoints import BESIDE, Keeping
 from tinytune.errors import TinytuneError
 from tinytune.history import Output, RunningTrial
 from tinytune.limits import NO_LIMITS, Guard, TrialLimits, Verdict
@@ -47,6 +48,7 @@ class Order:
     trial_limits: TrialLimits = NO_LIMITS
     debug: bool = False
     capture: bool = False  # keep what the trials print in the study
+    checkpoints: Keeping = BESIDE
 
     def text(self, descriptor: int, listener: Listener | None) -> str:
         """Return the order as a child's argument."""
@@ -63,6 +65,7 @@ class Order:
                 "debug": self.debug,
                 "socket": descriptor,
                 "capture": None if listener is None else listener.order,
+                "checkpoints": self.checkpoints.to_json(),
             }
         )
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
 from types import FrameType
-from typing import Protocol
+from typing import ParamSpec, Protocol, TypeVar
 
 from tinytune.context import Trial
 from tinytune.errors import LeaseLostError, StudyFileError, TrialStopped
@@ -18,6 +18,8 @@ from tinytune.history import Outcome
 from tinytune.objective import failure
 from tinytune.study import Study
 
+P = ParamSpec("P")
+T = TypeVar("T")
 POLL_SECONDS = 0.2  # how often to look whether the last running trials have ended, or come back
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -139,8 +141,7 @@ def work(
 def _run(study: Study, objective: Runnable, trial: Trial, interrupt: Interrupt) -> Outcome | None:
     """Run one trial and tell its outcome; None if it was given back or taken away."""
     broken: list[StudyFileError] = []
-    write = _held_off(trial, interrupt, broken)
-    trial = Trial(trial.number, trial.params, trial.seed, write, trial.attempt)
+    trial = _held_off(trial, interrupt, broken)
     try:
         with interrupt.breaking_in():
             outcome = objective.run(trial, study.record.settings)
@@ -165,18 +166,31 @@ def _run(study: Study, objective: Runnable, trial: Trial, interrupt: Interrupt) 
     return None
 
 
-def _held_off(
-    trial: Trial, interrupt: Interrupt, broken: list[StudyFileError]
-) -> Callable[..., str | None]:
-    """Return the trial's write, into which no signal breaks; what the file refuses is noted."""
+def _held_off(trial: Trial, interrupt: Interrupt, broken: list[StudyFileError]) -> Trial:
+    """Return the trial with writes into which no signal breaks; what the file refuses is noted."""
 
-    def write(step: int, metrics: dict[str, float]) -> str | None:
-        with interrupt.held_off():
-            try:
-                trial.record(step, metrics, stop=False)
-            except StudyFileError as error:
-                broken.append(error)
-                raise
-            return trial.stopped
+    def guarded(do: Callable[P, T]) -> Callable[P, T]:
+        def done(*args: P.args, **kwargs: P.kwargs) -> T:
+            with interrupt.held_off():
+                try:
+                    return do(*args, **kwargs)
+                except StudyFileError as error:
+                    broken.append(error)
+                    raise
 
-    return write
+        return done
+
+    def write(step: int, metrics: Mapping[str, float]) -> str | None:
+        trial.record(step, metrics, stop=False)
+        return trial.stopped
+
+    return Trial(
+        trial.number,
+        trial.params,
+        trial.seed,
+        guarded(write),
+        trial.attempt,
+        guarded(trial.save),
+        guarded(trial.load),
+        trial.folder,
+    )

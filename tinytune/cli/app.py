@@ -18,8 +18,10 @@ from tinytune.cli.options import (
     Accept,
     BudgetSteps,
     Capture,
+    CheckpointsFolder,
     Debug,
     DetailFormat,
+    KeepCheckpoints,
     MaxFailures,
     MaxMemory,
     NoGit,
@@ -153,6 +155,8 @@ def run(
     accept_changes: Accept = False,
     no_git: NoGit = False,
     capture: Capture = None,
+    checkpoints: CheckpointsFolder = None,
+    keep_checkpoints: KeepCheckpoints = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
@@ -193,7 +197,8 @@ def run(
         learn_from or (),
     )
     limits = (workers, timeout, max_failures, trial_timeout, max_memory)
-    how = work.how(*limits, debug=debug, no_git=no_git, capture=capture)
+    keeping = (checkpoints, keep_checkpoints)
+    how = work.how(*limits, *keeping, debug=debug, no_git=no_git, capture=capture)
     is_new = session.start(
         study,
         objective,
@@ -231,6 +236,8 @@ def resume(
     accept_changes: Accept = False,
     no_git: NoGit = False,
     capture: Capture = None,
+    checkpoints: CheckpointsFolder = None,
+    keep_checkpoints: KeepCheckpoints = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
@@ -239,7 +246,8 @@ def resume(
     from tinytune.cli import work
 
     limits = (workers, timeout, max_failures, trial_timeout, max_memory)
-    how = work.how(*limits, debug=debug, no_git=no_git, capture=capture)
+    keeping = (checkpoints, keep_checkpoints)
+    how = work.how(*limits, *keeping, debug=debug, no_git=no_git, capture=capture)
     named = commands.given_anew(study, command) if command else objective
     target = session.find_objective(study) if named is None else named
     loaded = loading.load(target)

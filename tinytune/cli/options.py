@@ -45,6 +45,17 @@ Capture = Annotated[
         show_default=False,
     ),
 ]
+CheckpointsFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--checkpoints",
+        metavar="DIR",
+        help="Where large checkpoints go. Default: STUDY.checkpoints.",
+    ),
+]
+KeepCheckpoints = Annotated[
+    bool, typer.Option("--keep-checkpoints", help="Keep the last two of trials that have ended.")
+]
 NoGit = Annotated[
     bool, typer.Option("--no-git", help="Do not record commit and changes of the repository.")
 ]

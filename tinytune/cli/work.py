@@ -10,6 +10,7 @@ from pathlib import Path
 import typer
 
 from tinytune import extract, loading, search, session, study
+from tinytune.checkpoints import Keeping
 from tinytune.errors import UsageError
 from tinytune.history import Progress, StudyRecord
 from tinytune.limits import TrialLimits
@@ -29,6 +30,8 @@ def how(
     max_failures: int,
     trial_timeout: str | None,
     max_memory: str | None,
+    checkpoints: Path | None = None,
+    keep_checkpoints: bool = False,  # noqa: FBT001 - as the options are
     *,
     debug: bool,
     no_git: bool,
@@ -46,6 +49,7 @@ def how(
         debug,
         not no_git,
         capture,
+        Keeping(checkpoints, keep_checkpoints),
     )
 
 

@@ -1,0 +1,193 @@
+"""Checkpoints: what a running trial saves, and what the attempt after a killed one goes on from.
+
+What is small lies in the study's file, what is large beside it. A file is written first and gets
+its row then, behind the fence; so whenever a process is killed, each row has its file.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from tinytune import beside
+from tinytune.beside import UnreadableError
+from tinytune.digest import sha256
+from tinytune.errors import UsageError
+from tinytune.history import Checkpoint, Continuation, Token
+from tinytune.store.reader import Reader
+from tinytune.store.writer import Store
+
+INSIDE_BYTES = 1 << 20  # what is not larger is kept in the study's file
+LONGEST_SUFFIX = 17  # characters with the dot
+
+State: TypeAlias = bytes | Path
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """Where checkpoints lie, and whether they stay when their trial has ended."""
+
+    folder: Path | None = None  # None: beside the study's file
+    after_the_end: bool = False
+
+    def to_json(self) -> list[object]:
+        """Return it as JSON."""
+        return [None if self.folder is None else str(self.folder.absolute()), self.after_the_end]
+
+    @classmethod
+    def from_json(cls, found: list[Any]) -> Keeping:
+        """Return what `to_json` has written."""
+        folder, after_the_end = found
+        return cls(None if folder is None else Path(folder), after_the_end)
+
+
+BESIDE = Keeping()
+
+
+class Checkpoints:
+    """What the trials of one study save, as far as this process runs them."""
+
+    def __init__(self, study: Path, created: float, how: Keeping) -> None:
+        """Take the study's path, and when it was created, in Unix seconds."""
+        self._root = beside.root(study) if how.folder is None else how.folder.absolute()
+        self._created = created
+        self._stay = how.after_the_end
+        self._loaded: dict[Token, Checkpoint] = {}
+        self._lock = threading.Lock()  # an objective's threads may save at once
+
+    def folder(self, number: int, params: Mapping[str, object]) -> Path:
+        """Return the folder of a trial, which need not be there."""
+        return beside.folder(self._root, self._created, number, params)
+
+    def save(self, store: Store, token: Token, folder: Path, state: State) -> None:
+        """Keep a state, and the one before it. LeaseLostError if the trial was taken away.
+
+        UsageError where there is no such file or folder; StudyFileError where it cannot be written.
+        """
+        with self._lock:
+            try:
+                kept = self._save(store, token, folder, state)
+            except UnreadableError as error:
+                raise UsageError(f"save: {error}") from error
+            if folder.is_dir():
+                beside.tidy(folder, {*map(_name, kept), *self._copies(token)})
+
+    def _save(self, store: Store, token: Token, folder: Path, state: State) -> list[Checkpoint]:
+        kind: Literal["bytes", "file", "folder"] = "bytes"
+        suffix, content = "", state
+        if isinstance(state, Path):
+            if beside.is_folder(state):
+                kind = "folder"
+            else:
+                kind, suffix = "file", _suffix(state)
+                content = beside.read(state, INSIDE_BYTES, is_ours=False)
+        if isinstance(content, bytes) and len(content) <= INSIDE_BYTES:
+            return store.save(token, kind, suffix, len(content), sha256(content), content)
+        sequence = store.next_save(token)
+        name = f"{token.attempt}-{sequence}{suffix}"
+        size, hashed = beside.put(folder, name, state)
+        try:
+            return store.save(token, kind, suffix, size, hashed)
+        finally:
+            if store.next_save(token) == sequence:  # there is no row for it
+                beside.remove(folder / name)
+                beside.leave(folder)
+
+    def load(
+        self, store: Store, token: Token, folder: Path
+    ) -> tuple[State | None, Continuation | None]:
+        """Return the newest state that is whole, and how the attempt went on, if it is only now.
+
+        A file or folder is a copy for this attempt alone. LeaseLostError if the trial was taken
+        away.
+        """
+        before = self._loaded.get(token)
+        found = store.checkpoints(token.number) if before is None else [before]
+        for saved in found:
+            try:
+                state = _state(store, saved, folder, token)
+            except UnreadableError as error:
+                _say(f"trial {token.number}: {error}")
+                continue
+            if before is not None:
+                return state, None
+            went = store.go_on(token, saved)
+            self._loaded[token] = saved
+            return state, went
+        if found:
+            _say(f"trial {token.number} begins anew: none of its checkpoints can be used")
+        return None, None
+
+    def clear(self, token: Token, folder: Path) -> None:
+        """Remove what lies beside the file of a trial that has ended, unless it is to stay."""
+        self._loaded.pop(token, None)
+        if not folder.is_dir():
+            return
+        if self._stay:
+            for name in self._copies(token):
+                beside.remove(folder / name)
+        else:
+            beside.drop(folder)
+
+    def sweep(self, reader: Reader, since: int) -> None:
+        """Remove the folders of trials that somebody else has ended after a tick."""
+        folders: list[Path] = []
+        with suppress(OSError):
+            folders = list(self._root.iterdir())
+        for folder in folders:
+            number = beside.number_of(folder)
+            trial = None if number is None else reader.trial(number)
+            if trial is None or trial.told is None or trial.told <= since or self._stay:
+                continue
+            if folder == self.folder(trial.number, trial.params or {}):
+                beside.drop(folder)
+
+    def _copies(self, token: Token) -> list[str]:
+        saved = self._loaded.get(token)
+        return [] if saved is None else [_copy_name(token, saved)]
+
+
+def _state(store: Store, saved: Checkpoint, folder: Path, token: Token) -> State:
+    """Return what was saved; UnreadableError where it is not there, or not what it was."""
+    source: State = folder / _name(saved)
+    if not saved.is_beside:
+        content = store.content(saved)
+        if content is None:
+            raise UnreadableError("its checkpoint is gone")
+        source = content
+    if saved.kind == "bytes":
+        found = source if isinstance(source, bytes) else beside.read(source, is_ours=True)
+        _check(saved, sha256(found))
+        return found
+    target = folder / _copy_name(token, saved)
+    _check(saved, beside.take_out(source, target))
+    return target
+
+
+def _check(saved: Checkpoint, hashed: str) -> None:
+    if hashed != saved.sha256:
+        raise UnreadableError(f"its checkpoint of attempt {saved.attempt} is not what was saved")
+
+
+def _name(saved: Checkpoint) -> str:
+    return f"{saved.attempt}-{saved.sequence}{saved.suffix}"
+
+
+def _copy_name(token: Token, saved: Checkpoint) -> str:
+    return f"loaded-{token.attempt}{saved.suffix}"
+
+
+def _suffix(path: Path) -> str:
+    """Return the ending of a file's name, which libraries look at; none where it is odd."""
+    suffix = path.suffix
+    plain = suffix[1:].isascii() and suffix[1:].isalnum() and len(suffix) <= LONGEST_SUFFIX
+    return suffix if plain else ""
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"tinytune: {text}\n")
