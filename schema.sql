@@ -115,7 +115,7 @@ CREATE TABLE trial (
     suggested INTEGER,                         -- tick at which params were written
     told      INTEGER,                         -- tick at which it ended
     attempt   INTEGER NOT NULL CHECK (attempt >= 0),     -- 1, 2, …; with worker, the token that fences writes
-    deaths    INTEGER NOT NULL DEFAULT 0,      -- attempts whose worker died
+    deaths    INTEGER NOT NULL DEFAULT 0,      -- attempts whose worker died, since it last got on
     worker    INTEGER REFERENCES worker (id),  -- of the current or last attempt
     claimed   INTEGER,                         -- tick at which that attempt began
     started   REAL,                            -- of that attempt, Unix seconds

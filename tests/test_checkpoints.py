@@ -1,16 +1,18 @@
 """A trial whose worker is killed goes on from its last checkpoint, and nothing is doubled."""
 
 import os
+import random
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import tinytune
 from tests.studies import SPACE, make_study, record
-from tinytune import checkpoints, process, stopping
+from tinytune import checkpoints, draw, process, stopping
 from tinytune import study as study_module
 from tinytune.context import running
 from tinytune.digest import sha256
@@ -47,9 +49,13 @@ def save(store, token, content):
     return store.save(token, "bytes", "", len(content), sha256(content), content)
 
 
-def problems(path):
+def verified(path):
     with Reader(path) as reader:
-        return verify(reader, lambda *_: None).problems
+        return verify(reader, lambda *_: None)
+
+
+def problems(path):
+    return verified(path).problems
 
 
 def changed(path, statement):
@@ -381,3 +387,140 @@ def test_outside_of_a_study_nothing_is_saved(tmp_path):
         study.give_back(trial)
         with running(study.ask()):
             assert tinytune.load() == b"state"
+
+
+# What is killed again and again.
+
+
+def killed(store, step, *, do_save):
+    """Let a worker take the trial up, come to a step, and die."""
+    worker = store.join(process.current(), "0", "3", None)
+    token = claim(store, worker)
+    saved = store.checkpoints(0)
+    if saved:
+        store.go_on(token, saved[0])
+    store.report(token, step, {"loss": 1.0})
+    if do_save:
+        save(store, token, b"state")
+    store.bury([worker], "vanished")
+    return store.trial(0).state
+
+
+def test_a_trial_that_gets_on_may_be_killed_any_number_of_times(store, worker):
+    for step in range(7):
+        assert killed(store, step, do_save=True) == "waiting"
+        assert store.trial(0).deaths <= 2
+    assert killed(store, 7, do_save=False) == "waiting"  # it had come to step 6 before
+    assert killed(store, 7, do_save=False) == "failed"
+    assert "its worker died 3 times" in store.trial(0).error
+    assert problems(store.path) == ()
+    changed(store.path, "UPDATE trial SET deaths = 4")
+    assert "trial 0, its metrics" in problems(store.path)[0]
+
+
+def test_a_trial_that_dies_at_the_same_step_fails_although_it_saves(store, worker):
+    # The first attempt has got on, the two after it have not.
+    states = [killed(store, 3, do_save=True) for _ in range(3)]
+    assert states == ["waiting", "waiting", "failed"]
+    assert problems(store.path) == ()
+
+
+# Stopping rules.
+
+RULES = "median(grace=0, min_trials=2)+hyperband(max_steps=9)+patience(patience=3)"
+STEPS = 9
+
+
+def loss(number, step):
+    return draw.uniform(5, number, "level") + draw.uniform(5, number, f"noise {step}") / 4
+
+
+def run_trial(study, chance):
+    """Run a trial, interrupted at random moments; return how often."""
+    interrupts = 0
+    trial = study.ask()
+    state = trial.load()
+    step = 0 if state is None else int(state)
+    while step < STEPS and not trial.should_stop:
+        trial.report(step, loss=loss(trial.number, step), stop=False)
+        if chance.random() < 0.25:
+            study.give_back(trial)
+            return interrupts + 1 + run_trial(study, chance)
+        trial.save(b"%d" % (step + 1))
+        step += 1
+    study.tell(trial, None if trial.should_stop else loss(trial.number, STEPS - 1))
+    return interrupts
+
+
+def judged(path):
+    """Return what became of each trial, and what was decided of it, without ticks."""
+    with Reader(path) as reader:
+        trials = reader.trials()
+        last = {(trial.number, trial.attempt) for trial in trials}
+        decisions = [
+            (d.trial, d.part, d.step, d.verdict, d.facts)
+            for d in sorted(reader.decisions(), key=lambda d: (d.trial, d.tick))
+            if (d.trial, d.attempt) in last
+        ]
+        curves = [reader.curves(trial) for trial in trials]
+        return [(t.number, t.state, t.value) for t in trials], decisions, curves
+
+
+def test_stopping_decides_as_if_nothing_had_happened(tmp_path):
+    calm, wild = tmp_path / "calm", tmp_path / "wild"
+    interrupts = []
+    for folder in (calm, wild):
+        folder.mkdir()
+        path = folder / "study.db"
+        rules = stopping.specs(stopping.parse(RULES))
+        study_module.start(path, replace(record(budget=24), stopping=rules, audit=0.4), None)
+        chance = random.Random(1) if folder is wild else SimpleNamespace(random=lambda: 1.0)
+        with Study(path) as study:
+            interrupts.append(sum(run_trial(study, chance) for _ in range(24)))
+        assert verified(path).is_good, verified(path).problems
+    assert interrupts[0] == 0
+    assert interrupts[1] > 24
+    assert judged(calm / "study.db") == judged(wild / "study.db")
+    states = {state for _, state, _ in judged(calm / "study.db")[0]}
+    verdicts = {verdict for _, _, _, verdict, _ in judged(calm / "study.db")[1]}
+    assert (states, verdicts) == ({"complete", "stopped"}, {"rung", "stop", "spared"})
+
+
+def test_once_stopped_nothing_is_saved(tmp_path):
+    path = made(tmp_path, "threshold(upper=0.5)")
+    with Study(path) as study:
+        trial = study.ask()
+        trial.report(0, loss=0.1)
+        trial.save(b"good")
+        trial.report(1, loss=0.9, stop=False)
+        trial.save(b"hopeless")
+        study.give_back(trial)  # as if killed before it could be told
+        again = study.ask()
+        assert again.load() == b"good"
+        again.report(1, loss=0.9, stop=False)
+        study.tell(again)
+    assert verified(path).is_good
+    assert verified(path).stops == 1
+
+
+def test_what_was_spared_stays_spared_and_a_forged_copy_is_noticed(tmp_path):
+    path = tmp_path / "study.db"
+    rules = stopping.specs(stopping.parse("threshold(upper=0.5)"))
+    study_module.start(path, replace(record(), stopping=rules, audit=1.0), None)
+    with Study(path) as study:
+        trial = study.ask()
+        trial.report(0, loss=0.9)
+        trial.save(b"1")
+        study.give_back(trial)
+        again = study.ask()
+        assert again.load() == b"1"
+        again.report(1, loss=0.9)
+        study.tell(again, 0.9)
+    assert verified(path).is_good
+    with Reader(path) as reader:
+        assert [(d.attempt, d.verdict) for d in reader.decisions()] == [
+            (1, "spared"),
+            (2, "spared"),
+        ]
+    changed(path, "DELETE FROM decision WHERE attempt = 2")
+    assert any("spared" in problem for problem in problems(path))

@@ -373,12 +373,11 @@ def show(
         if trial is None:
             raise UsageError(f"{study} has no trial {number}: see `tinytune trials {study}`")
         attempts, curves = reader.attempts(number), reader.curves(trial)
-        decision = reader.decision_of(trial)
+        known = (attempts, curves, reader.decision_of(trial), reader.continuations(number))
     if form == "json":
-        document = details.trial_details_json(trial, record, attempts, curves, decision)
-        typer.echo(formats.json_text(document))
+        typer.echo(formats.json_text(details.trial_details_json(trial, record, *known)))
     else:
-        typer.echo(details.trial_details(trial, record, attempts, curves, decision))
+        typer.echo(details.trial_details(trial, record, *known))
 
 
 @app.command()

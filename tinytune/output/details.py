@@ -11,6 +11,7 @@ from tinytune import environment, learn, process, stopping
 from tinytune.history import (
     STATES,
     AttemptRecord,
+    Continuation,
     Decision,
     Goal,
     Progress,
@@ -32,6 +33,7 @@ def trial_details(
     attempts: Sequence[AttemptRecord],
     curves: Curves,
     decision: Decision | None = None,
+    continuations: Sequence[Continuation] = (),
 ) -> str:
     """Return everything that is known of a trial."""
     goal = study.goals[0]
@@ -39,6 +41,9 @@ def trial_details(
     if decision is not None:
         stopped = explained(study, decision)
         stopped += "; the audit let it run on" if decision.verdict == "spared" else ""
+    went_on = {each.attempt: _from(each) for each in continuations}
+    # The trial's own count begins anew when it gets on.
+    died = max(trial.deaths, sum(a.ending == "died" for a in attempts))
     known: list[tuple[str, object]] = [
         ("trial", trial.number),
         ("state", trial.state),
@@ -48,7 +53,8 @@ def trial_details(
         ("started", iso_time(trial.started)),
         ("finished", iso_time(trial.finished)),
         ("took", None if trial.seconds is None else duration(trial.seconds)),
-        ("attempt", f"{trial.attempt}" + (f" ({trial.deaths} died)" if trial.deaths else "")),
+        ("attempt", f"{trial.attempt}" + (f" ({died} died)" if died else "")),
+        ("continued", went_on.get(trial.attempt)),
         ("seed", trial.seed),
         ("stopped", stopped),
         ("error", trial.error),
@@ -67,10 +73,12 @@ def trial_details(
                 iso_time(a.started),
                 duration(a.ended - a.started),
                 f"{a.ending}: {a.error}" if a.error else a.ending,
+                *([went_on.get(a.attempt)] if went_on else []),
             )
             for a in attempts
         ]
-        header = ("attempt", "worker", "started", "after", "ending")
+        header = ["attempt", "worker", "started", "after", "ending"]
+        header += ["continued"] if went_on else []
         parts.append("earlier attempts\n" + table(header, rows))
     if curves:
         parts.append("curves\n" + _curve_table(curves))
@@ -85,15 +93,18 @@ def trial_details_json(
     attempts: Sequence[AttemptRecord],
     curves: Curves,
     decision: Decision | None = None,
+    continuations: Sequence[Continuation] = (),
 ) -> dict[str, Any]:
     """Return everything that is known of a trial, for scripts."""
     judged = None
     if decision is not None:
         judged = {**vars(decision), "reason": explained(study, decision)}
     last = {name: curve[max(curve)] for name, curve in curves.items()}
+    went_on = {each.attempt: {"step": each.step, "attempt": each.source} for each in continuations}
     return {
         **trial_json(trial, study, last),
         "decision": judged,
+        "continued": went_on.get(trial.attempt),
         "traceback": trial.traceback,
         "attempts": [
             {
@@ -103,6 +114,7 @@ def trial_details_json(
                 "ended": iso_time(a.ended),
                 "ending": a.ending,
                 "error": a.error,
+                "continued": went_on.get(a.attempt),
             }
             for a in attempts
         ],
@@ -111,6 +123,12 @@ def trial_details_json(
             for name, curve in curves.items()
         },
     }  # fmt: skip
+
+
+def _from(went_on: Continuation) -> str:
+    """Return where an attempt went on."""
+    step = "before the first step" if went_on.step is None else f"step {went_on.step}"
+    return f"from {step} of attempt {went_on.source}"
 
 
 def at_work(reader: Reader, study: StudyRecord) -> str | None:

@@ -64,7 +64,8 @@ class Fenced(Reader):
     def go_on(self, token: Token, of: Checkpoint) -> Continuation:
         """Take over what was reported before a checkpoint, and what rules decided on it.
 
-        LeaseLostError if the trial was taken away.
+        A trial that gets on between them may have any number of dead workers. LeaseLostError if it
+        was taken away.
         """
         copied = (token.number, token.attempt, of.attempt, of.tick)
         with self._reporting:
@@ -74,6 +75,7 @@ class Fenced(Reader):
                 self._db.change(sql.CONTINUE, (*copied, tick))
                 self._db.change(sql.COPY_METRICS, copied)
                 self._db.change(sql.COPY_DECISIONS, copied)
+                self._db.change(sql.COUNT_DEATHS, (token.number,))
                 found = self.continuations(token.number)
         return found[-1]
 

@@ -145,10 +145,20 @@ SELECT a.tick, a.link, a.ending, a.ended, a.seconds, NULL, NULL, a.error, a.trac
 FROM attempt AS a JOIN trial AS t ON a.trial = t.number
 ORDER BY tick
 """
-SELECT_MISCOUNTED = """
-SELECT number FROM trial WHERE deaths <> (state = 'failed' AND error LIKE 'its worker died%') + (
-    SELECT count(*) FROM attempt WHERE trial = number AND ending = 'died' AND attempt > (
-        SELECT coalesce(max(attempt), 0) FROM attempt WHERE trial = number AND ending = 'failed'))
+# Attempts that died since the trial last failed or got on: since an attempt that saved at a higher
+# step than that from which it had begun, as the attempt that went on from it tells.
+_DEATHS = """
+SELECT count(*) FROM attempt WHERE trial = number AND ending = 'died' AND attempt > (
+    SELECT coalesce(max(attempt), 0) FROM attempt WHERE trial = number AND ending = 'failed')
+AND attempt >= (
+    SELECT coalesce(max(c.source), 0) FROM continuation AS c
+    LEFT JOIN continuation AS before ON before.trial = c.trial AND before.attempt = c.source
+    WHERE c.trial = number AND c.step > coalesce(before.step, c.step - 1))
+"""
+COUNT_DEATHS = f"UPDATE trial SET deaths = ({_DEATHS}) WHERE number = ?"
+SELECT_MISCOUNTED = f"""
+SELECT number FROM trial
+WHERE deaths <> (state = 'failed' AND error LIKE 'its worker died%') + ({_DEATHS})
 """
 SELECT_TICKS = """
 SELECT asked FROM trial UNION SELECT claimed FROM trial UNION SELECT suggested FROM trial

@@ -36,7 +36,7 @@ from tinytune.store.fenced import Fenced
 
 MOST_UNFOLDED = 16_000_000  # characters of output between two checkpoints
 MOST_SILENT = 10  # trials without a report, where nothing but steps is to end a study
-MAX_DEATHS = 3  # after so many dead workers a trial has failed
+MAX_DEATHS = 3  # after so many dead workers, without a further checkpoint, a trial has failed
 
 
 def create(
