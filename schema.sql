@@ -105,7 +105,7 @@ CREATE TABLE worker (
 -- One row for each trial: the configuration, and its current or last attempt.
 CREATE TABLE trial (
     number    INTEGER PRIMARY KEY CHECK (number >= 0),   -- 0, 1, 2, … without a gap
-    state     TEXT    NOT NULL CHECK (state IN ('waiting', 'running', 'complete', 'stopped', 'failed')),
+    state     TEXT    NOT NULL CHECK (state IN ('waiting', 'running', 'complete', 'stopped', 'paused', 'failed')),
     origin    TEXT    NOT NULL CHECK (origin IN ('default', 'search', 'manual', 'copy')),
     search    TEXT    NOT NULL,                -- 'name/version' of the search that suggested it
     seed      INTEGER NOT NULL,                -- for the objective's own randomness
@@ -140,13 +140,15 @@ CREATE INDEX trial_waiting ON trial (number) WHERE state = 'waiting';
 CREATE INDEX trial_running ON trial (worker) WHERE state = 'running';
 CREATE INDEX trial_manual ON trial (number) WHERE origin = 'manual';
 CREATE INDEX trial_stopped ON trial (told) WHERE state = 'stopped';
+CREATE INDEX trial_paused ON trial (told) WHERE state = 'paused';
 CREATE INDEX trial_failed ON trial (told) WHERE state = 'failed';
 CREATE INDEX trial_value ON trial (value) WHERE state = 'complete';
 CREATE UNIQUE INDEX trial_told ON trial (told) WHERE told IS NOT NULL;
 
 -- Earlier attempts at a trial that did not end it: the worker died, or gave
--- the trial back; or it failed, and `tinytune retry` let it run again. The
--- current or last attempt is in the trial's own row.
+-- the trial back; or a rule paused it, and let it on later; or it failed, and
+-- `tinytune retry` let it run again. The current or last attempt is in the trial's
+-- own row, as that of a trial that is paused.
 CREATE TABLE attempt (
     trial    INTEGER NOT NULL REFERENCES trial (number),
     attempt  INTEGER NOT NULL,
@@ -154,9 +156,11 @@ CREATE TABLE attempt (
     claimed  INTEGER NOT NULL,                 -- tick at which it began
     started  REAL    NOT NULL,                 -- Unix seconds
     ended    REAL    NOT NULL,                 -- Unix seconds
-    seconds  REAL,                             -- of one that failed, by a monotonic clock
+    seconds  REAL,                             -- of one that failed or paused, by a monotonic clock
     tick     INTEGER NOT NULL,                 -- at which it ended
-    ending   TEXT    NOT NULL CHECK (ending IN ('died', 'given back', 'failed')),
+    ending   TEXT    NOT NULL CHECK (ending IN ('died', 'given back', 'paused', 'failed')),
+    value    REAL,                             -- of one that paused: the last one
+    results  TEXT,                             -- likewise
     error    TEXT,                             -- of one that failed
     traceback TEXT,
     link     TEXT    NOT NULL,                 -- of the chain
@@ -193,15 +197,16 @@ CREATE TABLE metric (
 
 -- What the stopping rules made of reports. A rule looks at what has no higher
 -- tick than the report: at the trial's own numbers, at trials that were complete
--- by then, and at the rungs that others had reached. 'budget' is no rule's: no steps
--- were left for a report, which was not written.
+-- by then, and at the rungs that others had reached. 'spared': by the audit. 'promote'
+-- lets a paused trial on; its tick is that of the claim. 'budget' is no rule's: no step
+-- was left for a report, which was not written.
 CREATE TABLE decision (
     trial   INTEGER NOT NULL REFERENCES trial (number),
     attempt INTEGER NOT NULL,
     tick    INTEGER NOT NULL,                  -- of the report
     part    INTEGER NOT NULL CHECK (part >= 0),-- which of the study's rules, from 0
     step    INTEGER NOT NULL,                  -- of the report
-    verdict TEXT    NOT NULL CHECK (verdict IN ('rung', 'stop', 'spared', 'budget')),  -- spared: by the audit
+    verdict TEXT    NOT NULL CHECK (verdict IN ('rung', 'stop', 'spared', 'pause', 'promote', 'budget')),
     facts   TEXT    NOT NULL,                  -- what it compared: {name: number}
     PRIMARY KEY (tick, part, verdict, attempt)
 ) STRICT, WITHOUT ROWID;

@@ -42,6 +42,7 @@ ROWS = [
     {"supervisor"},
     {"session"},
     {"verify_stops", "savings"},
+    {"verify_pauses"},
     {"check", "verify", "replicate", "extract", "contrast"},
     {"output"},
     {"decorator"},

@@ -11,8 +11,8 @@ from typing import Any, Literal, TypeAlias
 from tinytune.process import Identity
 from tinytune.space import Params, Space
 
-State: TypeAlias = Literal["waiting", "running", "complete", "stopped", "failed"]
-STATES: tuple[State, ...] = ("waiting", "running", "complete", "stopped", "failed")
+State: TypeAlias = Literal["waiting", "running", "complete", "stopped", "paused", "failed"]
+STATES: tuple[State, ...] = ("waiting", "running", "complete", "stopped", "paused", "failed")
 _PLAIN = re.compile(r"([\w@%+=:./-]|\{\w+\})+", re.ASCII)  # what needs no quotes
 Direction: TypeAlias = Literal["minimize", "maximize"]
 
@@ -216,7 +216,7 @@ class Decision:
     tick: int  # of the report: the rule looked at what has no higher one
     part: int  # which of the study's rules
     step: int
-    verdict: Literal["rung", "stop", "spared", "budget"]
+    verdict: Literal["rung", "stop", "spared", "budget", "pause", "promote"]
     facts: dict[str, float | int]  # what it compared
 
 
@@ -329,4 +329,4 @@ class Progress:
     @property
     def ended(self) -> int:
         """The number of trials that ended, one way or another."""
-        return sum(self.counts[state] for state in ("complete", "stopped", "failed"))
+        return sum(self.counts[state] for state in ("complete", "stopped", "paused", "failed"))

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from itertools import groupby
 from operator import itemgetter
 
-from tinytune.history import Decision, Outcome, StudyRecord, Token
+from tinytune.history import Decision, Outcome, State, StudyRecord, Token
 from tinytune.stopping.judge import Attempt, Judge, sentence
 from tinytune.store.writer import Store
 
@@ -95,10 +95,20 @@ class Referee:
         with self._lock:
             yield not self.is_stopped(token)
 
+    def promotable(self, store: Store, tick: int) -> Decision | None:
+        """Return the decision to let a paused trial on, given all up to a tick; None: none."""
+        with self._lock:
+            if not self._record.stopping:
+                return None
+            self._judge = self._judge or Judge(self._record)
+            if not self._judge.pauses:
+                return None
+            return self._told(store, tick).promotable(store.state)
+
     def ended(self, token: Token, outcome: Outcome | None) -> tuple[Outcome, Decision | None]:
         """Return how a trial ended, given what its objective returned, and the decision behind it.
 
-        One that a rule has stopped stays stopped, with what the objective returned in the end, or
+        One that a rule has stopped or paused is so, with what the objective returned in the end, or
         else with its last reported value. Where it failed, it has failed.
         """
         decision = self._decisions.pop(token, None)
@@ -107,12 +117,13 @@ class Referee:
         if decision is None or decision.verdict == "spared":
             return outcome or Outcome("failed", error="the objective returned nothing"), None
         to_write = None if decision.verdict == "budget" else decision  # that is in the file
+        state: State = "paused" if decision.verdict == "pause" else "stopped"
         if outcome is None or outcome.state == "stopped":
             known = value if math.isfinite(value) else None
             values = {} if known is None else {self._record.goals[0].name: known}
-            return Outcome("stopped", known, values), to_write
+            return Outcome(state, known, values), to_write
         if outcome.state == "complete":
-            return Outcome("stopped", outcome.value, outcome.values), to_write
+            return Outcome(state, outcome.value, outcome.values), to_write
         return outcome, to_write
 
     def is_stopped(self, token: Token) -> bool:
@@ -153,4 +164,5 @@ def explained(record: StudyRecord, decision: Decision) -> str:
     if decision.part >= len(record.stopping):
         return f"at step {decision.step} by a rule that the study does not have"
     spec = record.stopping[decision.part]
-    return f"at step {decision.step} by {spec.name}: {sentence(spec, decision.facts)}"
+    at = "after" if decision.verdict == "promote" else "at step"
+    return f"{at} {decision.step} by {spec.name}: {sentence(spec, decision.facts)}"

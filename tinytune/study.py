@@ -16,6 +16,7 @@ from tinytune.context import Trial
 from tinytune.errors import StudyFileError, StudyMismatchError, UsageError
 from tinytune.history import (
     Claim,
+    Decision,
     Environment,
     Outcome,
     Progress,
@@ -178,7 +179,7 @@ class Study:
             result = outcome(value, self.record.goals)
         ending, decision = self._referee.ended(token, result)
         self._writer.tell(token, ending, time.monotonic() - started, decision)
-        if trial.folder is not None:
+        if trial.folder is not None and ending.state != "paused":
             self._checkpoints.clear(token, trial.folder)
         return ending
 
@@ -267,12 +268,16 @@ class Study:
             self._bury_the_dead()
         fold = self._working_fold()
         if fold.learns:
-            return writer.claim(self._worker, spec.label, self.record.seed, None)
+            return writer.claim(self._worker, spec.label, self.record.seed, None, self._promotable)
         if not fold.is_quick:  # let it do its long part before the file is locked
             fold.suggest(writer.next_number(), ())
         return writer.claim(
-            self._worker, spec.label, self.record.seed, self._independent_suggestion
-        )
+            self._worker, spec.label, self.record.seed, self._independent_suggestion,
+            self._promotable,
+        )  # fmt: skip
+
+    def _promotable(self, tick: int) -> Decision | None:
+        return self._referee.promotable(self._writer, tick)
 
     def _bury_the_dead(self) -> None:
         workers = self._writer.running_workers()

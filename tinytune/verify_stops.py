@@ -10,6 +10,7 @@ from operator import itemgetter
 from tinytune.history import Decision, StudyRecord, TrialRecord
 from tinytune.stopping.judge import Attempt, Judge
 from tinytune.store.reader import Reader
+from tinytune.verify_pauses import verify_pauses
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,13 @@ def verify_stops(
         stray = tuple(f"trial {each.trial} was judged without a rule" for each in stored.values())
         return Stops(kept, (*stray, *short, *_unjudged(trials, refused)))
     judge = Judge(record)
-    last = {(trial.number, trial.attempt) for trial in trials if trial.told is not None}
-    mine = {place: each for place, each in stored.items() if (each.trial, each.attempt) in last}
+    judged = {(trial.number, trial.attempt) for trial in trials if trial.told is not None}
+    judged |= {(number, attempt) for number, attempt, _ in reader.paused_attempts()}
+    mine = {
+        place: each
+        for place, each in stored.items()
+        if (each.trial, each.attempt) in judged and each.verdict != "promote"
+    }
     found = {_place(each): each for each in _decisions(reader, judge, before)}
     places = sorted(mine.keys() | found.keys())
     problems = [
@@ -51,16 +57,19 @@ def verify_stops(
     ]
     wrong = _unjudged(trials, [*mine.values(), *refused])
     exact = kept + sum(mine[place] == found.get(place) for place in mine if place[2] != "rung")
-    return Stops(exact, tuple(dict.fromkeys([*problems, *short, *wrong])))
+    order = verify_pauses(reader, record, trials, decisions) if judge.pauses else ()
+    return Stops(exact, tuple(dict.fromkeys([*problems, *short, *wrong, *order])))
 
 
 def _unjudged(trials: list[TrialRecord], decisions: Iterable[Decision]) -> list[str]:
-    """Return which trials are stopped though nothing stopped their last attempt."""
-    ends = {(d.trial, d.attempt) for d in decisions if d.verdict in ("stop", "budget")}
+    """Return which trials are stopped or paused though nothing did that to their last attempt."""
+    causes = {"stopped": ("stop", "budget"), "paused": ("pause",)}
+    ends = {(d.trial, d.attempt, d.verdict) for d in decisions}
     return [
-        f"trial {trial.number} is stopped, and no rule said so"
+        f"trial {trial.number} is {trial.state}, and no rule said so"
         for trial in trials
-        if trial.state == "stopped" and (trial.number, trial.attempt) not in ends
+        if trial.state in causes
+        and not any((trial.number, trial.attempt, v) in ends for v in causes[trial.state])
     ]
 
 
@@ -84,16 +93,16 @@ def _decisions(reader: Reader, judge: Judge, before: Callable[[], object]) -> It
     end = reader.tick()
     complete = reader.complete(0, end) if judge.looks else []
     rungs = reader.rungs(0, end) if judge.has_rungs else []
-    attempts: dict[int, Attempt] = {}
-    ended: set[int] = set()
+    attempts: dict[tuple[int, int], Attempt] = {}
+    ended: set[tuple[int, int]] = set()
     told = noted = 0
-    for (tick, number), rows in groupby(reader.reports(), key=itemgetter(0, 1)):
+    for (tick, number, count), rows in groupby(reader.reports(), key=itemgetter(0, 1, 2)):
         before()
         reported = list(rows)
         step = reported[0][3]
-        attempt = attempts.setdefault(number, judge.attempt(number, reported[0][2]))
+        attempt = attempts.setdefault((number, count), judge.attempt(number, count))
         attempt.add(step, {name: value for *_, name, value in reported})
-        if number in ended:
+        if (number, count) in ended:
             continue
         while told < len(complete) and complete[told].told <= tick:
             judge.tell(complete[told])
@@ -105,5 +114,5 @@ def _decisions(reader: Reader, judge: Judge, before: Callable[[], object]) -> It
             noted += 1
         decision = judge.decide(attempt, step, tick)
         if decision is not None:
-            ended.add(number)
+            ended.add((number, count))
             yield decision

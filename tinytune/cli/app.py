@@ -373,7 +373,13 @@ def show(
         if trial is None:
             raise UsageError(f"{study} has no trial {number}: see `tinytune trials {study}`")
         attempts, curves = reader.attempts(number), reader.curves(trial)
-        known = (attempts, curves, reader.decision_of(trial), reader.continuations(number))
+        known = (
+            attempts,
+            curves,
+            reader.decision_of(trial),
+            reader.continuations(number),
+            reader.promotion_of(trial),
+        )
     if form == "json":
         typer.echo(formats.json_text(details.trial_details_json(trial, record, *known)))
     else:

@@ -34,6 +34,7 @@ def trial_details(
     curves: Curves,
     decision: Decision | None = None,
     continuations: Sequence[Continuation] = (),
+    promotion: Decision | None = None,
 ) -> str:
     """Return everything that is known of a trial."""
     goal = study.goals[0]
@@ -56,7 +57,8 @@ def trial_details(
         ("attempt", f"{trial.attempt}" + (f" ({died} died)" if died else "")),
         ("continued", went_on.get(trial.attempt)),
         ("seed", trial.seed),
-        ("stopped", stopped),
+        ("resumed", None if promotion is None else explained(study, promotion)),
+        ("paused" if decision is not None and decision.verdict == "pause" else "stopped", stopped),
         ("error", trial.error),
     ]
     parts = [
@@ -94,6 +96,7 @@ def trial_details_json(
     curves: Curves,
     decision: Decision | None = None,
     continuations: Sequence[Continuation] = (),
+    promotion: Decision | None = None,
 ) -> dict[str, Any]:
     """Return everything that is known of a trial, for scripts."""
     judged = None
@@ -104,6 +107,9 @@ def trial_details_json(
     return {
         **trial_json(trial, study, last),
         "decision": judged,
+        "promotion": None if promotion is None else {
+            **vars(promotion), "reason": explained(study, promotion),
+        },
         "continued": went_on.get(trial.attempt),
         "traceback": trial.traceback,
         "attempts": [

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, Protocol
 
 from tinytune import named
@@ -36,6 +36,18 @@ class Rule(Protocol):
 
     def decide(self, curve: Curve) -> Facts | None:
         """Return what a trial is stopped for after its last report; None: it goes on."""
+
+
+class Pausing(Rule, Protocol):
+    """A rule that pauses trials instead of stopping them: its `pauses` is true."""
+
+    pauses: bool
+
+    def resumed(self, number: int, place: int) -> None:
+        """Take in that a paused trial was let on from a rung."""
+
+    def promotable(self, state: Callable[[int], str]) -> tuple[int, Facts] | None:
+        """Return the paused trial to let on now, and why; `state` tells a trial's."""
 
 
 class RuleOptions(Protocol):
@@ -67,6 +79,7 @@ _CLASSES = {  # module -> its options, loaded when asked for; a name has - where
     "patience": "Patience",
     "threshold": "Threshold",
     "asha": "Asha",
+    "successive_halving": "SuccessiveHalving",
     "hyperband": "Hyperband",
     "racing": "Racing",
 }

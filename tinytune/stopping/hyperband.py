@@ -14,7 +14,7 @@ from typing import ClassVar
 from tinytune import draw
 from tinytune.bounds import shown
 from tinytune.errors import UsageError
-from tinytune.stopping.asha import Asha, Halving, check_rungs
+from tinytune.stopping.halving import Halving, Ladder, check_pause, check_rungs, ranked
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Hyperband:
     """Options of Hyperband.
 
     `max_steps` is R, the reports of a whole trial; `eta` the factor between rungs; no bracket
-    begins below `min_steps`.
+    begins below `min_steps`. `pause` is that of `asha`.
 
     Suits objectives of which it is not known how early they tell something: the cautious brackets
     save less and are seldom wrong. With `--search random` it is Hyperband itself, with `tpe` BOHB's
@@ -32,6 +32,7 @@ class Hyperband:
     max_steps: int = 81
     eta: int = 3
     min_steps: int = 1
+    pause: bool = False
     metric: str | None = None
     direction: str | None = None
 
@@ -42,6 +43,7 @@ class Hyperband:
 
     def __post_init__(self) -> None:
         check_rungs(self.name, self.min_steps, self.eta, self.max_steps)
+        check_pause(self.name, self.pause)
         if self.max_steps < self.min_steps * self.eta:
             raise UsageError(
                 f"hyperband: max_steps {shown(self.max_steps)} makes one bracket only: give at "
@@ -67,12 +69,13 @@ class Hyperband:
         def first(number: int) -> int:
             return max(1, self.max_steps // int(self.eta ** bracket(number)))
 
-        return Halving(self.eta, first, self.max_steps, bracket)
+        kind = Ladder if self.pause else Halving
+        return kind(self.eta, first, self.max_steps, bracket)
 
     @staticmethod
     def sentence(facts: Mapping[str, str]) -> str:
-        """Return why a trial was stopped."""
-        return f"{Asha.sentence(facts)} in its bracket"
+        """Return why a trial was stopped, paused or resumed."""
+        return f"{ranked(facts)} in its bracket"
 
 
 def table(R: int, eta: int, least: int = 1) -> list[list[tuple[int, int]]]:  # noqa: N803 - the paper's

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 from tinytune import draw, stopping
 from tinytune.history import Decision, Ended, Goal, RuleSpec, StudyRecord
@@ -21,6 +21,12 @@ class Part:
     options: stopping.RuleOptions
     rule: stopping.Rule
     goals: tuple[Goal, ...]
+
+    @property
+    def pausing(self) -> stopping.Pausing | None:
+        """The rule, if it pauses trials."""
+        rule = self.rule
+        return cast("stopping.Pausing", rule) if getattr(rule, "pauses", False) else None
 
     def metric(self, reported: Iterable[str]) -> str | None:
         """Return the metric to look at, of those that were reported."""
@@ -89,6 +95,8 @@ class Judge:
         """Whether it has to be told of complete trials."""
         self.has_rungs = any(part.options.climbs for part in self.parts)
         """Whether it has to be told which rungs trials have reached."""
+        self.pauses = any(part.pausing for part in self.parts)
+        """Whether it lets trials wait, and has to be asked which of them to resume."""
 
     def attempt(self, number: int, attempt: int) -> Attempt:
         """Return an attempt that has reported nothing yet."""
@@ -105,7 +113,12 @@ class Judge:
                 part.rule.tell(curve)
 
     def note(self, mark: Decision) -> None:
-        """Take in that a trial has reached a rung."""
+        """Take in that a trial has reached a rung, or was let on from one."""
+        pausing = self.parts[mark.part].pausing
+        if mark.verdict == "promote":
+            if pausing is not None:
+                pausing.resumed(mark.trial, int(mark.facts["reports"]))
+            return
         value = mark.facts.get("value")
         number = math.inf if value is None else float(value)
         self.parts[mark.part].rule.note(mark.trial, int(mark.facts["place"]), number)
@@ -128,13 +141,26 @@ class Judge:
             curve = attempt.curve(place)
             facts = None if curve is None else part.rule.decide(curve)
             if facts is not None:
-                verdict: Literal["spared", "stop"] = "stop"
+                verdict: Literal["spared", "stop", "pause"] = "pause" if part.pausing else "stop"
                 if self._is_spared(attempt.number):
                     verdict = "spared"
                 plain = _plain(facts, attempt.sign(place))
                 return Decision(
                     attempt.number, attempt.attempt, tick, place, step, verdict, plain
                 )  # fmt: skip
+        return None
+
+    def promotable(self, state: Callable[[int], str]) -> Decision | None:
+        """Return the decision to resume a paused trial, its attempt and tick not known yet.
+
+        `state` tells a trial's, or "" where there is no such trial yet.
+        """
+        for place, part in enumerate(self.parts):
+            found = None if part.pausing is None else part.pausing.promotable(state)
+            if found is not None:
+                number, facts = found
+                step = int(facts["reports"])
+                return Decision(number, 0, 0, place, step, "promote", _plain(facts, 1.0))
         return None
 
     def _is_spared(self, number: int) -> bool:

@@ -224,8 +224,16 @@ class Reader:
         found = self._all(rows.decision, sql.SELECT_DECISION_OF, (number, attempt))
         return found[0] if found else None
 
+    def promotion_of(self, trial: TrialRecord) -> Decision | None:
+        """Return why a trial's attempt was let on after a pause, None where it was not."""
+        found = self._all(rows.decision, sql.SELECT_PROMOTION, (trial.number, trial.attempt))
+        return found[0] if found else None
+
     def reports(self) -> list[tuple[int, int, int, int, str, float]]:
-        """Return (tick, trial, attempt, step, metric, value) of all last attempts that ended."""
+        """Return (tick, trial, attempt, step, metric, value) of what stopping rules have judged.
+
+        That is all of attempts that were paused, and of the last ones of trials that ended.
+        """
         return self._all(rows.report, sql.SELECT_ALL_REPORTS)
 
     def attempts(self, number: int) -> list[AttemptRecord]:
@@ -364,6 +372,15 @@ class Reader:
     def pending(self, before: int) -> list[Pending]:
         """Return the trials that were suggested but not told before a tick, by number."""
         return self._all(rows.pending, sql.SELECT_PENDING, (before, before, before))
+
+    def paused_attempts(self) -> list[tuple[int, int, int]]:
+        """Return (trial, attempt, tick) of each pause that is over."""
+        return self._all(rows.paused_attempt, sql.SELECT_PAUSED_ATTEMPTS)
+
+    def state(self, number: int) -> str:
+        """Return a trial's state, as stopping rules see it; "" where there is none."""
+        row = self._db.one(sql.SELECT_STATE, (number,))
+        return "" if row is None else str(row[0])
 
     def failed_attempts(self) -> list[tuple[int, int]]:
         """Return (trial, tick) of each failure of a trial that was to run again."""

@@ -87,7 +87,7 @@ def _stopping(text: object) -> tuple[tuple[RuleSpec, ...], float]:
 def decision(row: Sequence[Any]) -> Decision:
     """Return a stopping rule's decision as a record."""
     trial, attempt, tick, part, step, verdict, facts = row
-    if verdict not in ("rung", "stop", "spared", "budget"):
+    if verdict not in ("rung", "stop", "spared", "pause", "promote", "budget"):
         raise ValueError(f"there is no verdict {verdict!r:.40}")
     numbers = {name: _fact(value) for name, value in _object(facts).items()}
     whole = (_whole(trial), _whole(attempt), _whole(tick), _whole(part))
@@ -193,6 +193,12 @@ def waiting(row: Sequence[Any]) -> tuple[int, int, int, dict[str, Any] | None]:
     """Return attempt, tick of the first claim, seed and configuration of a trial that waited."""
     attempt, asked, seed, _ = row
     return _whole(attempt), _whole(asked), _whole(seed, 0, SEED_LIMIT), params(row)
+
+
+def paused_attempt(row: Sequence[Any]) -> tuple[int, int, int]:
+    """Return trial, attempt and tick of a pause."""
+    trial, attempt, tick = row
+    return _whole(trial), _whole(attempt), _whole(tick)
 
 
 def failed_attempt(row: Sequence[Any]) -> tuple[int, int]:

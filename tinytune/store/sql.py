@@ -137,7 +137,7 @@ SELECT told AS tick, link, state, finished, seconds, value, results, error, trac
        iif(params IS NULL, NULL, search), params
 FROM trial WHERE told IS NOT NULL
 UNION ALL
-SELECT a.tick, a.link, a.ending, a.ended, a.seconds, NULL, NULL, a.error, a.traceback,
+SELECT a.tick, a.link, a.ending, a.ended, a.seconds, a.value, a.results, a.error, a.traceback,
        a.trial, a.attempt, a.worker, a.claimed, a.started,
        t.seed, t.copied, t.asked, iif(t.suggested < a.tick, t.suggested, NULL),
        iif(t.suggested < a.tick, t.origin, NULL), iif(t.suggested < a.tick, t.search, NULL),
@@ -204,12 +204,14 @@ INSERT INTO decision (trial, attempt, tick, part, step, verdict, facts) VALUES (
 """
 _DECISIONS = "SELECT trial, attempt, tick, part, step, verdict, facts FROM decision"
 SELECT_RUNGS = f"""
-{_DECISIONS} WHERE tick > ? AND tick <= ? AND verdict = 'rung' ORDER BY tick, part
+{_DECISIONS} WHERE tick > ? AND tick <= ? AND verdict IN ('rung', 'promote') ORDER BY tick, part
 """
 SELECT_DECISIONS = f"{_DECISIONS} ORDER BY tick, part, verdict"
 SELECT_DECISION_OF = f"""
-{_DECISIONS} WHERE trial = ? AND attempt = ? AND verdict <> 'rung' ORDER BY tick LIMIT 1
+{_DECISIONS} WHERE trial = ? AND attempt = ? AND verdict NOT IN ('rung', 'promote')
+ORDER BY tick LIMIT 1
 """
+SELECT_PROMOTION = f"{_DECISIONS} WHERE trial = ? AND attempt = ? AND verdict = 'promote'"
 SELECT_COMPLETE = """
 SELECT number, told, attempt FROM trial
 WHERE told > ? AND told <= ? AND state = 'complete' ORDER BY told
@@ -219,8 +221,10 @@ SELECT name, step, value FROM metric WHERE trial = ? AND attempt = ? ORDER BY ti
 """
 SELECT_ALL_REPORTS = """
 SELECT m.tick, m.trial, m.attempt, m.step, m.name, m.value FROM metric AS m
-JOIN trial AS t ON m.trial = t.number AND m.attempt = t.attempt
-WHERE t.told IS NOT NULL ORDER BY m.tick, m.name
+JOIN trial AS t ON m.trial = t.number
+LEFT JOIN attempt AS a ON a.trial = m.trial AND a.attempt = m.attempt
+WHERE (t.told IS NOT NULL AND m.attempt = t.attempt) OR a.ending = 'paused'
+ORDER BY m.tick, m.attempt, m.name
 """
 KEEP_OUTPUT = """
 INSERT OR REPLACE INTO output (trial, attempt, stream, head, tail, left_out, seal)
@@ -238,12 +242,15 @@ _COPIED = {
     "metric": "name, step, value, time, tick",
     "decision": "part, step, verdict, facts, tick",
 }
+_TABLES = {"metric": "metric", "decision": "(SELECT * FROM decision WHERE verdict <> 'promote')"}
 _BOTH = {"source": "tick <= c.upto", "attempt": "tick < c.tick"}  # must have the same rows
 SELECT_BROKEN_COPIES = "SELECT trial FROM continuation AS c WHERE " + " OR ".join(
     f"""EXISTS (
-    SELECT {columns} FROM {table} WHERE trial = c.trial AND attempt = c.{one} AND {_BOTH[one]}
+    SELECT {columns} FROM {_TABLES[table]}
+    WHERE trial = c.trial AND attempt = c.{one} AND {_BOTH[one]}
     EXCEPT
-    SELECT {columns} FROM {table} WHERE trial = c.trial AND attempt = c.{two} AND {_BOTH[two]})"""
+    SELECT {columns} FROM {_TABLES[table]}
+    WHERE trial = c.trial AND attempt = c.{two} AND {_BOTH[two]})"""
     for table, columns in _COPIED.items()
     for one, two in (("source", "attempt"), ("attempt", "source"))
 )
@@ -284,7 +291,7 @@ WHERE trial = ?1 AND attempt = ?3 AND tick <= ?4
 COPY_DECISIONS = """
 INSERT INTO decision (trial, attempt, tick, part, step, verdict, facts)
 SELECT trial, ?2, tick, part, step, verdict, facts FROM decision
-WHERE trial = ?1 AND attempt = ?3 AND tick <= ?4
+WHERE trial = ?1 AND attempt = ?3 AND tick <= ?4 AND verdict <> 'promote'
 """
 SELECT_CONTINUATIONS = """
 SELECT trial, attempt, source, upto, step, tick FROM continuation WHERE trial = ? ORDER BY attempt
@@ -304,6 +311,25 @@ INSERT INTO attempt (trial, attempt, worker, claimed, started, ended, seconds, t
 SELECT number, attempt, worker, claimed, started, finished, seconds, told, 'failed', error,
        traceback, link
 FROM trial WHERE number = ? AND state = 'failed'
+"""
+KEEP_PAUSED = """
+INSERT INTO attempt (trial, attempt, worker, claimed, started, ended, seconds, tick, ending, value,
+                     results, link)
+SELECT number, attempt, worker, claimed, started, finished, seconds, told, 'paused', value, results,
+       link
+FROM trial WHERE number = ?
+"""
+TAKE_PAUSED = """
+UPDATE trial SET state = 'running', attempt = attempt + 1, worker = ?, claimed = ?, started = ?,
+                 told = NULL, link = NULL, finished = NULL, seconds = NULL, value = NULL,
+                 results = NULL
+WHERE number = ? AND state = 'paused' RETURNING attempt, asked, seed, params
+"""
+# What has failed once counts as failed for stopping rules: when it was let run again has no tick.
+SELECT_STATE = """
+SELECT iif(state <> 'paused' AND EXISTS (
+    SELECT 1 FROM attempt WHERE trial = number AND ending = 'failed'), 'failed', state)
+FROM trial WHERE number = ?
 """
 RETRY = """
 UPDATE trial SET state = 'waiting', deaths = 0, told = NULL, link = NULL, claimed = NULL,
@@ -393,22 +419,24 @@ FROM trial AS t JOIN worker AS w ON t.worker = w.id WHERE t.state = 'running'
 ORDER BY +t.number  -- by number itself SQLite would go through all trials, to spare the sorting
 """
 SELECT_HISTORY = """
-SELECT number, state, params, value, told AS tick FROM trial WHERE told < ? AND told > ?
+SELECT number, iif(state = 'paused', 'stopped', state), params, value, told AS tick FROM trial
+WHERE told < ? AND told > ?
     AND params IS NOT NULL  -- it may have died three times before it was suggested
-UNION ALL  -- failures of trials that were run again later
-SELECT a.trial, 'failed', t.params, NULL, a.tick FROM attempt AS a JOIN trial AS t
-ON a.trial = t.number
-WHERE a.ending = 'failed' AND a.tick < ? AND a.tick > ? AND t.suggested < a.tick
+UNION ALL  -- of trials that failed or were paused, and were run again or let on later
+SELECT a.trial, iif(a.ending = 'paused', 'stopped', 'failed'), t.params, a.value, a.tick
+FROM attempt AS a JOIN trial AS t ON a.trial = t.number
+WHERE a.ending IN ('failed', 'paused') AND a.tick < ? AND a.tick > ? AND t.suggested < a.tick
 ORDER BY tick
 """
 SELECT_PENDING = """
 SELECT number, params FROM trial
 WHERE suggested < ? AND (told IS NULL OR told >= ?) AND NOT EXISTS (
     SELECT 1 FROM attempt
-    WHERE trial = number AND ending = 'failed' AND tick < ? AND tick > suggested)
+    WHERE trial = number AND ending IN ('failed', 'paused') AND tick < ? AND tick > suggested)
 ORDER BY number
 """
-SELECT_FAILED_ATTEMPTS = "SELECT trial, tick FROM attempt WHERE ending = 'failed'"
+SELECT_FAILED_ATTEMPTS = "SELECT trial, tick FROM attempt WHERE ending = 'failed' ORDER BY tick"
+SELECT_PAUSED_ATTEMPTS = "SELECT trial, attempt, tick FROM attempt WHERE ending = 'paused'"
 
 CREATE_TRIALS_VIEW = """
 CREATE VIEW trials AS SELECT number, state, origin, value, {columns}attempt, seconds,

@@ -212,8 +212,11 @@ class Store(Fenced):
         search: str,
         seed: int,
         suggest: Callable[[int], tuple[Params, str] | None] | None,
+        promote: Callable[[int], Decision | None] = lambda _: None,
     ) -> Claim | None:
         """Take the lowest waiting trial, or append the next; None where there is none to take.
+
+        `promote(tick)` may name a paused trial to be let on, before a new one is begun.
 
         `seed` is the study's. `suggest(rank)` gives a new trial's params and origin, or None
         past the last one; it runs while the file is locked. The rank is the trial's number less
@@ -232,6 +235,8 @@ class Store(Fenced):
                 attempt, asked, own, params = self._made(rows.waiting, row, f"trial {waiting}")
                 token = Token(waiting, attempt, worker)
                 claim = Claim(token, asked, own, params, waited=True)
+            elif (decision := promote(tick)) is not None:
+                return self._promoted(worker, decision, tick + 1, now)
             elif budget is not None and number >= budget:
                 return None
             else:
@@ -252,6 +257,18 @@ class Store(Fenced):
         if claim.token.attempt == 1:  # no earlier attempt can have saved
             self._saved[claim.token] = 0
         return claim
+
+    def _promoted(self, worker: int, decision: Decision, tick: int, now: float) -> Claim:
+        """Let a paused trial on, as its next attempt."""
+        number = decision.trial
+        self._db.change(sql.KEEP_PAUSED, (number,))
+        row = self._db.one(sql.TAKE_PAUSED, (worker, tick, now, number)) or ()
+        attempt, asked, own, params = self._made(rows.waiting, row, f"trial {number}")
+        token = Token(number, attempt, worker)
+        self._reported[token] = Sum()
+        self._decided(token, replace(decision, attempt=attempt, tick=tick))
+        self._db.change(sql.SET_TICK, (tick,))
+        return Claim(token, asked, own, params, waited=True)
 
     def _is_endless(self, number: int, budget: int | None) -> bool:
         """Raise UsageError where only steps could end the study, and nobody reports any."""
@@ -409,7 +426,8 @@ class Store(Fenced):
             _json(outcome.values) if outcome.values else None, outcome.error, outcome.traceback,
         )  # fmt: skip
         self._db.change(sql.TELL, (*self._end(token, *ending), *ending, token.number))
-        self._clear(token)
+        if outcome.state != "paused":  # it goes on from there
+            self._clear(token)
 
     def _give_back(self, token: Token, ending: str) -> None:
         now = time.time()

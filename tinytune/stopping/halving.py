@@ -1,0 +1,167 @@
+"""Rungs, at which the best of every few trials go on: what asha, hyperband and others share."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Callable, Mapping
+
+from tinytune.bounds import is_count, shown
+from tinytune.errors import UsageError
+from tinytune.stopping.curve import Curve, Facts
+
+FINAL = frozenset({"complete", "stopped", "failed"})  # states of trials that do not go on
+
+
+def check_rungs(name: str, min_steps: object, eta: object, max_steps: object) -> None:
+    """Raise UsageError where one of these options makes no sense."""
+    for option, value, least in (("min_steps", min_steps, 1), ("eta", eta, 2)):
+        if not is_count(value, least, 10**9):
+            raise UsageError(f"{name}: {option} {shown(value)} must be a whole number from {least}")
+    if max_steps is not None and not (
+        is_count(max_steps, 1, 10**9) and max_steps >= min_steps  # type: ignore[operator]
+    ):
+        raise UsageError(
+            f"{name}: max_steps {shown(max_steps)} must be a whole number from min_steps"
+        )
+
+
+def check_pause(name: str, pause: object) -> None:
+    """Raise UsageError where this is no yes or no."""
+    if not isinstance(pause, bool):
+        raise UsageError(f"{name}: pause {shown(pause)} must be true or false")
+
+
+def ranked(facts: Mapping[str, str]) -> str:
+    """Return a rank and its rung in words."""
+    return (
+        f"rank {facts['rank']} of {facts['trials']} trials after {facts['reports']} reports, "
+        f"of which the best {facts['kept']} go on"
+    )
+
+
+class Halving:
+    """Rungs at work: the values that were seen at each."""
+
+    def __init__(
+        self,
+        eta: int,
+        first: Callable[[int], int],
+        most: int | None,
+        group: Callable[[int], int] = lambda _: 0,
+    ) -> None:
+        """Take the first rung and the group of a trial as functions of its number."""
+        self._eta, self._first, self._most, self._group = eta, first, most, group
+        self._at: dict[tuple[int, int], list[tuple[float, int]]] = {}
+        """(group, reports) -> values and trials, rising."""
+        self._of: dict[tuple[int, int], float] = {}  # (trial, reports) -> its value there
+
+    def tell(self, curve: Curve) -> None:
+        """Do nothing: what counts is what was seen at the rungs."""
+
+    def rung(self, curve: Curve) -> bool:
+        """Return whether a rung was reached by the last report."""
+        if curve.latest != len(curve) - 1 or (self._most and len(curve) >= self._most):
+            return False
+        place = self._first(curve.number)
+        while place < len(curve):
+            place *= self._eta
+        return place == len(curve)
+
+    def note(self, number: int, place: int, value: float) -> None:
+        """Take in a trial's value at a rung; an attempt that was made again counts anew."""
+        rung = (self._group(number), place)
+        values = self._at.setdefault(rung, [])
+        before = self._of.get((number, place))
+        if before is not None:
+            del values[bisect_left(values, (before, number))]
+        self._of[number, place] = value
+        insort(values, (value, number))
+
+    def decide(self, curve: Curve) -> Facts | None:
+        """Return the trial's rank at the rung it has reached, None where it is good enough."""
+        if not self.rung(curve):
+            return None
+        value, place = curve.values[-1], len(curve)
+        values = self._at.get((self._group(curve.number), place), [])
+        kept = max(1, len(values) // self._eta)
+        rank = 1 + bisect_left(values, (value, -1))  # ties are not worse
+        if rank <= kept:
+            return None
+        return facts_of(rank, len(values), place, kept)
+
+
+class Ladder(Halving):
+    """Rungs at which trials are paused, to be resumed once they are among the best there."""
+
+    pauses = True
+
+    def __init__(
+        self,
+        eta: int,
+        first: Callable[[int], int],
+        most: int | None,
+        group: Callable[[int], int] = lambda _: 0,
+    ) -> None:
+        """Take the first rung and the group of a trial as functions of its number."""
+        super().__init__(eta, first, most, group)
+        self._climbed: dict[int, int] = {}  # trial -> the highest rung from which it was resumed
+        self._top: dict[int, int] = {}  # trial -> the rung where it was seen last, and may pause
+        self._here: dict[tuple[int, int], list[tuple[float, int]]] = {}  # of `_at`, those there
+
+    def note(self, number: int, place: int, value: float) -> None:
+        """Take in a trial's value at a rung, where it may pause unless it was let on from there."""
+        for rung in {place, self._top.get(number, place)}:
+            self._leave(number, rung)
+        super().note(number, place, value)
+        if place > self._climbed.get(number, 0):
+            self._top[number] = place
+            insort(self._here.setdefault((self._group(number), place), []), (value, number))
+
+    def resumed(self, number: int, place: int) -> None:
+        """Take in that a paused trial was let on from a rung."""
+        self._leave(number, place)
+        self._climbed[number] = max(place, self._climbed.get(number, 0))
+
+    def _leave(self, number: int, place: int) -> None:
+        if (number, place) in self._of:
+            here = self._here.get((self._group(number), place), [])
+            _drop(here, (self._of[number, place], number))
+
+    def decide(self, curve: Curve) -> Facts | None:
+        """Return the trial's rank at the rung where it pauses, None where it goes on."""
+        place = len(curve)
+        if not self.rung(curve) or place <= self._climbed.get(curve.number, 0):
+            return None
+        values = self._at.get((self._group(curve.number), place), [])
+        kept = len(values) // self._eta
+        rank = 1 + bisect_left(values, (curve.values[-1], curve.number))
+        return None if rank <= kept else facts_of(rank, len(values), place, kept)
+
+    def promotable(self, state: Callable[[int], str]) -> tuple[int, Facts] | None:
+        """Return the paused trial to be resumed: the best one of the highest rung that has one.
+
+        `state` tells a trial's.
+        """
+        for rung in sorted(self._here, key=lambda rung: (-rung[1], rung[0])):
+            values, here = self._at[rung], self._here[rung]
+            kept = len(values) // self._eta
+            for entry in here[: bisect_right(here, values[kept - 1])] if kept else ():
+                now = state(entry[1])
+                if now == "paused":
+                    rank = 1 + bisect_left(values, entry)
+                    return entry[1], facts_of(rank, len(values), rung[1], kept)
+                if now in FINAL:
+                    _drop(here, entry)
+        return None
+
+
+def _drop(entries: list[tuple[float, int]], entry: tuple[float, int]) -> None:
+    """Remove an entry from a rising list, where it is in it."""
+    place = bisect_left(entries, entry)
+    if place < len(entries) and entries[place] == entry:
+        del entries[place]
+
+
+def facts_of(rank: int, trials: int, place: int, kept: int) -> Facts:
+    """Return what a rung says of a trial."""
+    return {"rank": rank, "trials": trials, "reports": place, "kept": kept}

@@ -1,0 +1,83 @@
+"""Recomputes which paused trials were let on, and that no new trial was begun in their place."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import replace
+
+from tinytune.history import Decision, StudyRecord, TrialRecord
+from tinytune.stopping.judge import Judge
+from tinytune.store.reader import Reader
+
+
+def verify_pauses(
+    reader: Reader, record: StudyRecord, trials: list[TrialRecord], decisions: list[Decision]
+) -> tuple[str, ...]:
+    """Ask the rules again at every claim, given what had a lower tick; return what differs."""
+    promotions = [each for each in decisions if each.verdict == "promote"]
+    claims: list[tuple[int, int, Decision | None]] = [
+        (each.tick, each.trial, each) for each in promotions
+    ]
+    claims += [(t.asked, t.number, None) for t in trials if t.origin in ("default", "search")]
+    return tuple(_problems(reader, record, sorted(claims, key=lambda claim: claim[0]), trials))
+
+
+def _problems(
+    reader: Reader,
+    record: StudyRecord,
+    claims: list[tuple[int, int, Decision | None]],
+    trials: list[TrialRecord],
+) -> Iterator[str]:
+    judge, states = Judge(record), _States(reader, trials, claims)
+    marks = reader.rungs(0, reader.tick())
+    noted = 0
+    for tick, number, stored in claims:
+        while noted < len(marks) and marks[noted].tick < tick:
+            judge.note(marks[noted])
+            noted += 1
+        states.tick = tick
+        found = judge.promotable(states.of)
+        if stored is None:
+            if found is not None:
+                yield f"trial {number} was begun, and trial {found.trial} was to be let on"
+        elif found is None:
+            yield f"trial {number} was let on at tick {tick}, and the rules let none on"
+        elif replace(found, attempt=stored.attempt, tick=tick) != stored:
+            yield f"trial {number} was let on at tick {tick}, and the rules let {found.trial} on"
+
+
+class _States:
+    """The states of trials at a tick, as stopping rules saw them."""
+
+    def __init__(
+        self,
+        reader: Reader,
+        trials: list[TrialRecord],
+        claims: list[tuple[int, int, Decision | None]],
+    ) -> None:
+        self.tick = 0
+        self._trials = {trial.number: trial for trial in trials}
+        let_on = {(each.trial, each.attempt): each.tick for *_, each in claims if each is not None}
+        pauses = reader.paused_attempts()
+        pauses += [(t.number, t.attempt, t.told or 0) for t in trials if t.state == "paused"]
+        self._pauses: dict[int, list[tuple[int, float]]] = defaultdict(list)
+        for number, attempt, begun in pauses:
+            end = let_on.get((number, attempt + 1), math.inf)
+            self._pauses[number].append((begun, end))
+        self._failed = dict(
+            reversed(reader.failed_attempts())
+        )  # trial -> tick of its first failure
+
+    def of(self, number: int) -> str:
+        """Return a trial's state just before the tick; "" where there was no such trial."""
+        trial = self._trials.get(number)
+        if trial is None or trial.asked >= self.tick:
+            return ""
+        if any(begun < self.tick <= end for begun, end in self._pauses[number]):
+            return "paused"
+        if self._failed.get(number, self.tick) < self.tick:
+            return "failed"
+        is_over = trial.told is not None and trial.told < self.tick
+        return trial.state if is_over else "running"
