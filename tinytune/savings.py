@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from tinytune.history import Decision, Goal, TrialRecord
 from tinytune.store.reader import Reader
 
+_ENDS = ("stop", "pause")
 LENGTHS = (1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000)  # reports of a short trial
 
 
@@ -50,10 +51,11 @@ def savings(reader: Reader) -> Savings:
     """Return what early stopping has saved in a study, as far as it has come."""
     with reader.snapshot():
         record, trials, decisions = reader.study(), reader.trials(), reader.decisions()
+        steps = reader.steps()
         curves = {trial.number: _curve(reader, trial, record.goals[0]) for trial in trials}
     goal = record.goals[0]
     complete = [t for t in trials if t.state == "complete" and t.value is not None]
-    stopped = [t for t in trials if t.state == "stopped"]
+    stopped = [t for t in trials if t.state in ("stopped", "paused")]
     lengths = [len(curves[t.number]) for t in complete if curves[t.number]]
     whole = round(statistics.median(lengths)) if lengths else 0
     saved = {t.number: max(0, whole - len(curves[t.number])) for t in stopped}
@@ -70,7 +72,7 @@ def savings(reader: Reader) -> Savings:
         len(complete),
         len(stopped),
         rules,
-        sum(map(len, curves.values())),
+        steps,
         sum(saved.values()),
         sum(t.seconds or 0.0 for t in trials),
         sum(saved[t.number] * (t.seconds or 0.0) / max(len(curves[t.number]), 1) for t in stopped),
@@ -92,7 +94,7 @@ def _curve(reader: Reader, trial: TrialRecord, goal: Goal) -> list[float]:
 
 def _last(decisions: list[Decision], stopped: list[TrialRecord]) -> list[Decision]:
     attempts = {(trial.number, trial.attempt) for trial in stopped}
-    return [d for d in decisions if d.verdict == "stop" and (d.trial, d.attempt) in attempts]
+    return [d for d in decisions if d.verdict in _ENDS and (d.trial, d.attempt) in attempts]
 
 
 def _small(value: float | None, goal: Goal) -> float:

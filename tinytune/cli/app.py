@@ -282,8 +282,12 @@ def best(
         record = reader.study()
         found = reader.best(record.goals[0], top or 1)
         metrics = {trial.number: reader.last_metrics_of(trial) for trial in found}
+        paused = 0 if found else len(reader.trials("paused"))
     if not found:
-        raise TinytuneError(f"{study} has no complete trial yet: see `tinytune status {study}`")
+        more = f", {paused} are paused until there are more trials" if paused else ""
+        raise TinytuneError(
+            f"{study} has no complete trial yet{more}: see `tinytune status {study}`"
+        )
     if form == Format.JSON and top is None:
         only = formats.trial_json(found[0], record, metrics[found[0].number])
         typer.echo(formats.json_text(only))

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from tinytune.errors import UsageError
 from tinytune.stopping.halving import Halving, Ladder, check_pause, check_rungs, ranked
 
 
@@ -21,7 +22,8 @@ class Asha:
 
     Rungs are after `min_steps`, min_steps * `eta`, min_steps * eta^2, … reports, up to below
     `max_steps` if that is given. At each the best of every `eta` trials go on. With `pause` the
-    others wait, and go on when enough worse ones have come; else they are stopped for good.
+    others wait, and go on when enough worse ones have come; then `max_steps`, the reports of a
+    whole trial, must be given, and none is complete before there are some eta^rungs trials.
 
     Suits many trials whose early order tells something, with any number of workers: most of them
     end at the first rung. Weak where good trials begin badly: raise min_steps.
@@ -42,6 +44,11 @@ class Asha:
     def __post_init__(self) -> None:
         check_rungs(self.name, self.min_steps, self.eta, self.max_steps)
         check_pause(self.name, self.pause)
+        if self.pause and self.max_steps is None:
+            raise UsageError(
+                "asha: pause needs max_steps, the reports of a whole trial: else each would pause "
+                "again before its end"
+            )
 
     def start(self, seed: int) -> Halving:  # noqa: ARG002
         """Return the rule at work."""
