@@ -20,11 +20,11 @@ def module_name(path):
 ROWS = [
     {"errors"},
     {"schema", "portable", "digest", "process", "expression", "files", "trust"},
-    {"draw", "bounds", "named", "beside"},
+    {"draw", "bounds", "named", "beside", "pace"},
     {"distributions", "recipes"},
     {"space"},
     {"points", "history", "context", "db", "notation"},
-    {"objective"},
+    {"objective", "loop"},
     {"keeper"},
     {"printed"},
     {"group"},

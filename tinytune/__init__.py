@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from tinytune.decorator import trial
     from tinytune.distributions import Between, Choice, Float, Int, LogNormal, Normal
     from tinytune.errors import TinytuneError, TrialStopped
+    from tinytune.loop import steps
     from tinytune.search.auto import Auto
     from tinytune.search.cma_es import CmaEs
     from tinytune.search.de import De
@@ -37,6 +38,7 @@ _HOMES = {
     "should_stop": ("context", "should_stop"),
     "save": ("context", "save"),
     "load": ("context", "load"),
+    "steps": ("loop", "steps"),
     "seed": ("context", "current_seed"),
     "seed_everything": ("context", "seed_everything"),
     "Trial": ("context", "Trial"),
@@ -63,7 +65,7 @@ _HOMES = {
 }
 
 __all__ = [
-    "trial", "report", "should_stop", "save", "load", "seed", "seed_everything", "open",
+    "trial", "report", "should_stop", "steps", "save", "load", "seed", "seed_everything", "open",
     "Float", "Int", "Choice", "Normal", "LogNormal", "Between",
     "Trial", "Study", "TinytuneError", "TrialStopped", "__version__",
     "Random", "Grid", "Sobol", "Halton", "Latin", "NelderMead", "Pattern", "OnePlusOne", "De",

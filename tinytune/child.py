@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tinytune import capture, loading
+from tinytune import capture, loading, pace
 from tinytune.checkpoints import Keeping
 from tinytune.errors import ObjectiveError, TinytuneError
 from tinytune.history import Environment
@@ -73,7 +73,8 @@ def _work(
     around, keeping = Environment(order["environment"]), Keeping.from_json(order["checkpoints"])
     with Study(Path(order["study"]), source, around, checkpoints=keeping) as study:
         recorded = objective if recorder is None else capture.Recorded(objective, recorder)
-        return work(study, recorded, limits, interrupt)
+        teller = None if order["pace"] is None else pace.teller(order["pace"])
+        return work(study, recorded, limits, interrupt, show=teller)
 
 
 def _follow(parent: socket.socket, ends: Sequence[int]) -> None:

@@ -8,11 +8,24 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 
 from tinytune.errors import ObjectiveError, TrialStopped, UsageError
+from tinytune.pace import Pace
 from tinytune.space import Params
+
+
+@dataclass(eq=False)
+class Loop:
+    """A loop of `tinytune.steps` at work; times are by time.monotonic()."""
+
+    done: int  # steps
+    total: int | None
+    began_at: int  # the step
+    began: float
+    due: float  # when it is to be shown next
 
 
 class Trial:
@@ -43,6 +56,12 @@ class Trial:
         """What a command's attempts leave to the next one; it need not be there yet."""
         self._write, self._save, self._load = write, save, load
         self._has_begun = False
+        self.loops: list[Loop] = []
+        """The loops over `steps` that it is in, the outermost first."""
+        self.latest: Mapping[str, float] = {}
+        """What it reported last."""
+        self.show: Callable[[Pace | None], None] | None = None
+        """Who is told how far the loops are, None where nobody watches."""
 
     @property
     def should_stop(self) -> bool:
@@ -67,6 +86,7 @@ class Trial:
         checked = _numbers(metrics)
         whole_step = _whole(step)
         self._has_begun = True
+        self.latest = checked
         if self._write is not None:
             self.stopped = self._write(whole_step, checked) or self.stopped
         if stop and self.stopped is not None:
@@ -114,7 +134,7 @@ def report(step: int, *, stop: bool = True, **metrics: float) -> None:
     `should_stop()` tells. Outside of a study it does nothing, so that the objective can be called
     by itself.
     """
-    _current_trial().report(step, stop=stop, **metrics)
+    current().report(step, stop=stop, **metrics)
 
 
 def save(state: bytes | PathLike[str]) -> None:
@@ -123,7 +143,7 @@ def save(state: bytes | PathLike[str]) -> None:
     Should its worker die, the next attempt gets it from `load()`. Report a step first, then save.
     Outside of a study it does nothing.
     """
-    _current_trial().save(state)
+    current().save(state)
 
 
 def load() -> bytes | Path | None:
@@ -131,17 +151,17 @@ def load() -> bytes | Path | None:
 
     Call it before the first report. Outside of a study it returns None.
     """
-    return _current_trial().load()
+    return current().load()
 
 
 def should_stop() -> bool:
     """Return whether a stopping rule has ended the running trial; False outside of a study."""
-    return _current_trial().should_stop
+    return current().should_stop
 
 
 def current_seed() -> int:
     """Return the running trial's seed for the objective's own randomness; 0 outside of a study."""
-    return _current_trial().seed
+    return current().seed
 
 
 def seed_everything(seed: int | None = None) -> int:
@@ -160,7 +180,8 @@ def seed_everything(seed: int | None = None) -> int:
     return chosen
 
 
-def _current_trial() -> Trial:
+def current() -> Trial:
+    """Return the running trial; outside of a study one that records nothing."""
     return _current.get() or (_running[0] if len(_running) == 1 else Trial())
 
 

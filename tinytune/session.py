@@ -6,6 +6,7 @@ import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +18,7 @@ from tinytune.errors import ObjectiveError, StudyMismatchError, UsageError
 from tinytune.history import Environment, Outcome, RuleSpec, SearchSpec, Source, StudyRecord
 from tinytune.limits import NO_LIMITS, TrialLimits
 from tinytune.objective import Objective
+from tinytune.pace import Pace
 from tinytune.search import SearchOptions
 from tinytune.search.fold import Fold
 from tinytune.stopping import RuleOptions
@@ -38,6 +40,13 @@ class Live(Protocol):
 
     def note(self, text: str) -> None:
         """Show a line."""
+
+    @property
+    def shows_pace(self) -> bool:
+        """Whether anybody sees how far the running trial is."""
+
+    def pace(self, pace: Pace | None) -> None:
+        """Show how far the only running trial is, None once its loop is over."""
 
 
 @dataclass(frozen=True)
@@ -277,7 +286,11 @@ def run(path: Path, objective: Objective, target: str | None, how: Work, live: L
             is_captured(how, target),
             how.checkpoints,
         )
-        ending = Supervisor(order, store, lambda: live.observe(store), live.note).run(how.workers)
+        # Several trials at once, or output that is kept: then no single trial is followed.
+        is_followed = live.shows_pace and how.workers == 1 and not order.capture
+        hear = live.pace if is_followed else None
+        supervisor = Supervisor(order, store, lambda: live.observe(store), live.note, hear)
+        ending = supervisor.run(how.workers)
         Checkpoints(path, store.study().created, how.checkpoints).sweep(store, since)
         return ending
 
@@ -311,7 +324,9 @@ def _run_here(
 ) -> Ending:
     source = loading.source(objective)
     with study.Study(path, source, around, checkpoints=checkpoints) as opened:
-        reason = work(opened, objective, limits, Interrupt(), lambda: live.observe(opened.reader))
+        show = live.pace if live.shows_pace else None
+        observe = partial(live.observe, opened.reader)
+        reason = work(opened, objective, limits, Interrupt(), observe, show)
     return Ending(reason)
 
 

@@ -26,6 +26,7 @@ from tinytune.checkpoints import BESIDE, Keeping
 from tinytune.errors import TinytuneError
 from tinytune.history import Output, RunningTrial
 from tinytune.limits import NO_LIMITS, Guard, TrialLimits, Verdict
+from tinytune.pace import Pace, PaceReader
 from tinytune.store.writer import Store
 from tinytune.worker import STOP_SIGNALS, StopReason
 
@@ -50,8 +51,8 @@ class Order:
     capture: bool = False  # keep what the trials print in the study
     checkpoints: Keeping = BESIDE
 
-    def text(self, descriptor: int, listener: Listener | None) -> str:
-        """Return the order as a child's argument."""
+    def text(self, descriptor: int, listener: Listener | None, pace: int | None = None) -> str:
+        """Return the order as a child's argument, with what it inherits: socket, outputs, pace."""
         left = None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
         return json.dumps(
             {
@@ -64,6 +65,7 @@ class Order:
                 "since_tick": self.since_tick,
                 "debug": self.debug,
                 "socket": descriptor,
+                "pace": pace,
                 "capture": None if listener is None else listener.order,
                 "checkpoints": self.checkpoints.to_json(),
             }
@@ -84,6 +86,7 @@ class _Child:
     socket: socket.socket
     birth: str
     listener: Listener | None = None
+    pace: PaceReader | None = None
     killed_by_us: bool = False
 
     def last_output(self) -> list[Output]:
@@ -102,6 +105,7 @@ class Supervisor:
     store: Store
     observe: Callable[[], None]
     notify: Callable[[str], None]
+    hear: Callable[[Pace | None], None] | None = None  # how far the only trial is
     _children: dict[int, _Child] = field(default_factory=dict)
     _ended: queue.SimpleQueue[int | None] = field(default_factory=queue.SimpleQueue)
     _signal: int | None = None
@@ -141,6 +145,7 @@ class Supervisor:
             self._heed_signals()
             self._guard_trials()
             self._keep_output()
+            self._hear()
             self.observe()
         if error:
             raise TinytuneError(error)
@@ -182,6 +187,18 @@ class Supervisor:
             with suppress(TinytuneError):
                 self.store.keep_output(outputs)
 
+    def _hear(self) -> None:
+        """Pass on how far the running trial is."""
+        for running in self._children.values():
+            if running.pace is not None and self.hear is not None:
+                for pace in running.pace.latest():
+                    self.hear(pace)
+
+    def _hear_no_more(self, ended: _Child) -> None:
+        if ended.pace is not None and self.hear is not None:
+            ended.pace.close()
+            self.hear(None)
+
     def _is_mine(self, trial: RunningTrial) -> bool:
         running = self._children.get(trial.pid)
         return running is not None and running.birth == trial.process.birth
@@ -198,6 +215,8 @@ class Supervisor:
         ours, theirs = socket.socketpair()
         listener = Listener() if self.order.capture else None
         stdout, stderr = (None, None) if listener is None else listener.outputs
+        pace = None if self.hear is None else PaceReader()
+        told = [] if pace is None else [pace.worker_end]
         # A signal that comes before the child can take it waits until it can.
         signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         try:
@@ -207,9 +226,13 @@ class Supervisor:
                         sys.executable,
                         "-m",
                         "tinytune.child",
-                        self.order.text(theirs.fileno(), listener),
+                        self.order.text(theirs.fileno(), listener, *told),
                     ],
-                    pass_fds=[theirs.fileno(), *(listener.order["ends"] if listener else ())],
+                    pass_fds=[
+                        theirs.fileno(),
+                        *(listener.order["ends"] if listener else ()),
+                        *told,
+                    ],
                     stdin=subprocess.DEVNULL,
                     stdout=stdout,
                     stderr=stderr,
@@ -218,8 +241,10 @@ class Supervisor:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
         if listener is not None:
             listener.start()
+        if pace is not None:
+            pace.start()
         birth = process.birth(running.pid) or ""
-        self._children[running.pid] = _Child(running, ours, birth, listener)
+        self._children[running.pid] = _Child(running, ours, birth, listener, pace)
         threading.Thread(target=self._await, args=(running,), daemon=True).start()
 
     def _await(self, running: subprocess.Popen[bytes]) -> None:
@@ -238,6 +263,7 @@ class Supervisor:
         code = ended.process.returncode
         message = _received(ended.socket)
         self._keep(ended.last_output())
+        self._hear_no_more(ended)
         left_behind = self.store.open_workers(pid, ended.birth)
         is_told_to_stop = self._stopping or self._signal is not None
         is_stopping = is_told_to_stop or ended.killed_by_us or bool(message)

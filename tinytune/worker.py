@@ -16,6 +16,7 @@ from tinytune.context import Trial
 from tinytune.errors import LeaseLostError, StudyFileError, TrialStopped
 from tinytune.history import Outcome
 from tinytune.objective import failure
+from tinytune.pace import Pace
 from tinytune.study import Study
 
 P = ParamSpec("P")
@@ -116,9 +117,11 @@ def work(
     limits: Limits,
     interrupt: Interrupt,
     after_trial: Callable[[], None] = lambda: None,
+    show: Callable[[Pace | None], None] | None = None,
 ) -> StopReason:
     """Run trials until the study is over or a limit is reached, and return why it stopped.
 
+    `show` is told how far a trial's loops are, None where nobody watches.
     While others still run trials it waits, since a trial whose worker dies must be run again.
     """
     while interrupt.signal is None:
@@ -130,7 +133,7 @@ def work(
                 return StopReason.DONE
             interrupt.wait(POLL_SECONDS)
             continue
-        outcome = _run(study, objective, trial, interrupt)
+        outcome = _run(study, objective, trial, interrupt, show)
         after_trial()
         failed = outcome is not None and outcome.state == "failed"
         if failed and study.reader.failures_since(limits.since_tick) >= limits.max_failures:
@@ -138,10 +141,17 @@ def work(
     return StopReason.INTERRUPTED
 
 
-def _run(study: Study, objective: Runnable, trial: Trial, interrupt: Interrupt) -> Outcome | None:
+def _run(
+    study: Study,
+    objective: Runnable,
+    trial: Trial,
+    interrupt: Interrupt,
+    show: Callable[[Pace | None], None] | None,
+) -> Outcome | None:
     """Run one trial and tell its outcome; None if it was given back or taken away."""
     broken: list[StudyFileError] = []
     trial = _held_off(trial, interrupt, broken)
+    trial.show = show
     try:
         with interrupt.breaking_in():
             outcome = objective.run(trial, study.record.settings)

@@ -13,6 +13,8 @@ from typing import Self
 
 from tinytune.errors import UsageError
 from tinytune.history import Goal, Progress
+from tinytune.output.formats import clean
+from tinytune.pace import Pace
 from tinytune.store.reader import Reader
 
 LINE_SECONDS = 30.0  # how often a line is printed where there is no terminal
@@ -30,6 +32,8 @@ class Live:
         self._at_start: int | None = None  # trials that had ended before
         self._first: tuple[int, float] | None = None  # as the first one ended: how many, when
         self._due = self._began + (0 if self._terminal else LINE_SECONDS)
+        self._line = ""  # the study's
+        self._pace: Pace | None = None  # of the only trial that is running
 
     def __enter__(self) -> Self:
         return self
@@ -65,12 +69,30 @@ class Live:
         # A large study takes long to count: look less often then.
         took = time.monotonic() - now
         self._due = now + (max(0.2, 20 * took) if self._terminal else LINE_SECONDS)
-        line = progress_line(progress, self._goal, self._rate(progress.ended, now))
+        self._line = progress_line(progress, self._goal, self._rate(progress.ended, now))
         if self._terminal:
-            width = shutil.get_terminal_size().columns
-            sys.stderr.write(f"\r\x1b[K{line[: width - 1]}")
+            self._draw()
         else:
-            sys.stderr.write(f"{line}\n")
+            sys.stderr.write(f"{self._line}\n")
+            sys.stderr.flush()
+
+    @property
+    def shows_pace(self) -> bool:
+        """Whether anybody sees how far the running trial is."""
+        return self._terminal and not self._quiet
+
+    def pace(self, pace: Pace | None) -> None:
+        """Show how far the only running trial is, None once its loop is over."""
+        is_new = pace != self._pace
+        self._pace = pace
+        if self.shows_pace and is_new:
+            self._draw()
+
+    def _draw(self) -> None:
+        parts = [pace_line(self._pace)] if self._pace else []
+        parts += [self._line] if self._line else []
+        width = shutil.get_terminal_size().columns
+        sys.stderr.write(f"\r\x1b[K{' · '.join(parts)[: width - 1]}")
         sys.stderr.flush()
 
     def _rate(self, ended: int, now: float) -> float:
@@ -101,6 +123,16 @@ def progress_line(progress: Progress, goal: Goal, rate: float) -> str:
     if progress.best is not None:
         parts.append(f"best {goal.name} {progress.best.value:.6g} (trial {progress.best.number})")
     return " · ".join(parts)
+
+
+def pace_line(pace: Pace) -> str:
+    """Return how far a trial is: `trial 12: step 34/100, 12 s left, error 0.31`."""
+    loops = [f"{done}" if total is None else f"{done}/{total}" for done, total in pace.loops]
+    parts = [f"step {' + '.join(loops)}"]
+    if pace.seconds_left is not None:
+        parts.append(f"{duration(pace.seconds_left)} left")
+    parts += [f"{name} {value:.4g}" for name, value in pace.metrics.items()]
+    return clean(f"trial {pace.trial}: {', '.join(parts)}")
 
 
 def duration(seconds: float) -> str:
