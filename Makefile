@@ -3,13 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 4
+TORCH ?= torch==2.13.0
 
 DOCS := README.md docs/cli.md docs/searches.md docs/stopping.md
 
-.PHONY: help demo test bench torture mutants portability lint docs format clean
+.PHONY: help demo test integrations bench torture mutants portability lint docs format clean
 
 help:  ## Show this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 demo: $(VENV)/.demo  ## Tune momentum SGD on real handwritten digits, and show the best configuration
 	$(BIN)/tinytune run examples/momentum_sgd.py --study demo.db --trials 40 --workers 2
@@ -17,6 +18,9 @@ demo: $(VENV)/.demo  ## Tune momentum SGD on real handwritten digits, and show t
 
 test: $(VENV)/.test  ## Run the whole test suite
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal --durations=12
+
+integrations: $(VENV)-integrations/.done  ## Test the callbacks in the real libraries, in an environment of their own (2 GB)
+	TINYTUNE_INTEGRATIONS=1 $(VENV)-integrations/bin/python -m pytest tests/test_integrations.py --durations=12
 
 bench: $(VENV)/.bench  ## Measure storage and searches beside sqlite3 and Optuna, into benchmarks/results.md
 	$(BIN)/python -m benchmarks.storage
@@ -45,7 +49,7 @@ format: $(VENV)/.lint  ## Format the code
 	$(BIN)/ruff format .
 
 clean:  ## Remove the virtual environment and what was built
-	rm -rf $(VENV) dist build demo.db* .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-integrations dist build demo.db* .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit("tinytune needs Python 3.11 or newer: make PYTHON=python3.12 …" if sys.version_info < (3, 11) else 0)'
@@ -57,6 +61,13 @@ $(VENV)/.demo: $(BIN)/python pyproject.toml
 
 $(VENV)/.test: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	touch $@
+
+# torch comes first, at a version that Lightning and Keras are known to work with.
+$(VENV)-integrations/.done: pyproject.toml
+	$(PYTHON) -m venv $(VENV)-integrations
+	$(VENV)-integrations/bin/python -m pip install --quiet --disable-pip-version-check '$(TORCH)'
+	$(VENV)-integrations/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test,integrations]'
 	touch $@
 
 $(VENV)/.bench: $(BIN)/python pyproject.toml

@@ -25,6 +25,7 @@ ROWS = [
     {"space"},
     {"points", "history", "context", "db", "notation"},
     {"objective", "loop"},
+    {"integrations"},
     {"keeper"},
     {"printed"},
     {"group"},

@@ -1,0 +1,302 @@
+"""Callbacks in the real libraries: every step is reported, and a stop leaves the library whole.
+
+`make test` has scikit-learn alone; `make integrations` installs the others, and then skips none.
+"""
+
+import importlib
+import os
+import re
+import sys
+import warnings
+from typing import Annotated, Any
+
+import numpy as np
+import pytest
+
+import tinytune
+from tests.shell import ROOT
+from tinytune import Float
+from tinytune.errors import ObjectiveError, TinytuneError
+
+os.environ.setdefault("KERAS_BACKEND", "torch")
+MODULES = {
+    "lightgbm": "lightgbm",
+    "xgboost": "xgboost",
+    "keras": "keras",
+    "lightning": "lightning.pytorch",
+    "sklearn": "sklearn",
+}
+pytestmark = pytest.mark.filterwarnings("ignore")  # the libraries' own
+
+
+def loaded(extra: str) -> Any:
+    """Return a library, or skip the test and say why."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return importlib.import_module(MODULES[extra])
+        except ImportError as error:
+            if "TINYTUNE_INTEGRATIONS" in os.environ:
+                raise
+            pytest.skip(f"{extra} is not installed ({error}): make integrations")
+
+
+def data(rows: int = 80):
+    """Return a line with noise: (n, 2), (n,)."""
+    generator = np.random.RandomState(0)
+    features = generator.rand(rows, 2)
+    return features, features[:, 0] * 3 + generator.rand(rows) / 10
+
+
+class LightGbm:
+    """Each of these trains 6 steps and returns what the library itself remembers of them."""
+
+    steps, own_name = 6, "valid_0-l2"
+    wrong = "give it valid_sets"
+
+    @staticmethod
+    def train(callback, lr, *, evaluate=True):
+        lightgbm = loaded("lightgbm")
+        x, y = data()
+        train = lightgbm.Dataset(x[:60], y[:60])
+        history = {}
+        booster = lightgbm.train(
+            {"learning_rate": lr, "verbose": -1, "num_threads": 1, "metric": ["l2", "l1"]},
+            train,
+            num_boost_round=6,
+            valid_sets=[train.create_valid(x[60:], y[60:])] if evaluate else None,
+            callbacks=[callback, lightgbm.record_evaluation(history)],
+        )
+        assert booster.current_iteration() == len(history["valid_0"]["l2"])  # it is left whole
+        assert booster.best_iteration in {0, booster.current_iteration()}
+        assert booster.predict(x).shape == (80,)
+        return history["valid_0"]["l2"]
+
+
+class XgBoost:
+    steps, own_name = 6, "valid-rmse"
+    wrong = "give it evals"
+
+    @staticmethod
+    def train(callback, lr, *, evaluate=True):
+        xgboost = loaded("xgboost")
+        x, y = data()
+        history = {}
+        booster = xgboost.train(
+            {"learning_rate": lr, "nthread": 1, "eval_metric": ["rmse", "mae"]},
+            xgboost.DMatrix(x[:60], y[:60]),
+            num_boost_round=6,
+            evals=[(xgboost.DMatrix(x[60:], y[60:]), "valid")] if evaluate else [],
+            evals_result=history,
+            callbacks=[callback],
+            verbose_eval=False,
+        )
+        assert booster.num_boosted_rounds() == len(history["valid"]["rmse"])
+        assert booster.predict(xgboost.DMatrix(x)).shape == (80,)
+        return history["valid"]["rmse"]
+
+
+class Keras:
+    steps, own_name = 6, "val_loss"
+    wrong = None  # there always is a loss
+
+    @staticmethod
+    def train(callback, lr, *, evaluate=True):
+        keras = loaded("keras")
+        x, y = data()
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        model.compile(keras.optimizers.SGD(lr), "mse", metrics=["mae"])
+        history = model.fit(
+            x[:60], y[:60], validation_data=(x[60:], y[60:]) if evaluate else None,
+            epochs=6, verbose=0, callbacks=[callback],
+        )  # fmt: skip
+        assert model.predict(x, verbose=0).shape == (80, 1)
+        return history.history["val_loss"]
+
+
+class Lightning:
+    steps, own_name = 6, "val_loss"
+    wrong = "log something in the module"
+
+    @staticmethod
+    def train(callback, lr, *, evaluate=True):
+        pytorch = loaded("lightning")
+        import torch
+
+        class Line(pytorch.LightningModule):
+            def __init__(self):
+                super().__init__()
+                self.layer = torch.nn.Linear(2, 1)
+                self.seen = []
+
+            def loss(self, batch):
+                x, y = batch
+                return torch.nn.functional.mse_loss(self.layer(x)[:, 0], y)
+
+            def training_step(self, batch):
+                return self.loss(batch)
+
+            def validation_step(self, batch):
+                self.log("val_loss", self.loss(batch))
+
+            def on_validation_epoch_end(self):
+                if not self.trainer.sanity_checking:
+                    self.seen.append(float(self.trainer.callback_metrics["val_loss"]))
+
+            def configure_optimizers(self):
+                return torch.optim.SGD(self.parameters(), lr)
+
+        torch.manual_seed(0)
+        torch.set_num_threads(1)
+        x, y = (torch.tensor(part, dtype=torch.float32) for part in data())
+        train, valid = (
+            torch.utils.data.DataLoader(torch.utils.data.TensorDataset(*part), batch_size=20)
+            for part in ((x[:60], y[:60]), (x[60:], y[60:]))
+        )
+        trainer = pytorch.Trainer(
+            max_epochs=6, accelerator="cpu", logger=False, enable_checkpointing=False,
+            enable_progress_bar=False, enable_model_summary=False, callbacks=[callback],
+        )  # fmt: skip
+        module = Line()
+        trainer.fit(module, train, valid if evaluate else None)
+        assert trainer.state.finished
+        assert not trainer.interrupted
+        assert trainer.current_epoch == len(module.seen)
+        return module.seen
+
+
+class PartialFit:
+    """scikit-learn has no callbacks: the loop is ours."""
+
+    steps, own_name = 6, "score"
+
+    @staticmethod
+    def train(callback, lr):
+        loaded("sklearn")
+        from sklearn.linear_model import SGDRegressor
+        from sklearn.metrics import mean_squared_error
+
+        from tinytune.integrations import sklearn
+
+        x, y = data()
+        seen = []
+
+        def scoring(model, features, targets):
+            seen.append(mean_squared_error(targets, model.predict(features)))
+            return seen[-1]
+
+        model = SGDRegressor(learning_rate="constant", eta0=lr / 10, random_state=0)
+        last = sklearn.partial_fit(
+            model, x[:60], y[:60], epochs=6, validation=(x[60:], y[60:]), metric="loss",
+            scoring=scoring,
+        )  # fmt: skip
+        assert last == seen[-1]
+        return seen
+
+
+LIBRARIES = {
+    "lightgbm": LightGbm,
+    "xgboost": XgBoost,
+    "keras": Keras,
+    "lightning": Lightning,
+    "sklearn": PartialFit,
+}
+WITH_CALLBACKS = [extra for extra in LIBRARIES if extra != "sklearn"]
+
+
+def callback_of(extra: str, **names: str) -> Any:
+    loaded(extra)
+    if extra == "sklearn":
+        return None
+    return importlib.import_module(f"tinytune.integrations.{extra}").callback(**names)
+
+
+def tuned(folder, extra, *, stopping=None, names=None, trials=1):
+    """Train in a study; return it, and what the library itself recorded in the last trial."""
+    names = {"loss": LIBRARIES[extra].own_name} if names is None else names
+    loaded(extra)
+    seen = []
+
+    @tinytune.trial(minimize="loss")
+    def objective(lr: Annotated[float, Float(0.01, 0.2)] = 0.1) -> float:
+        seen[:] = LIBRARIES[extra].train(callback_of(extra, **names), lr)
+        return seen[-1]
+
+    study = objective.tune(
+        folder / "study.db",
+        search="random", trials=trials, stopping=stopping, max_failures=99, quiet=True,
+    )  # fmt: skip
+    return study, seen
+
+
+@pytest.mark.parametrize("extra", LIBRARIES)
+def test_every_step_is_reported(tmp_path, extra):
+    study, seen = tuned(tmp_path, extra)
+    (trial,) = study.trials()
+    assert trial.state == "complete", trial.error
+    assert len(seen) == 6
+    assert study.curves(0) == {"loss": pytest.approx(dict(enumerate(seen)))}
+
+
+@pytest.mark.parametrize("extra", WITH_CALLBACKS)
+def test_without_names_every_metric_is_reported(tmp_path, extra):
+    study, seen = tuned(tmp_path, extra, names={})
+    curves = study.curves(0)
+    assert list(curves[LIBRARIES[extra].own_name].values()) == pytest.approx(seen)
+    assert len(curves) == {"keras": 4, "lightning": 1}.get(extra, 2)
+
+
+@pytest.mark.parametrize("extra", LIBRARIES)
+def test_a_rule_ends_the_training_and_then_the_trial(tmp_path, extra):
+    """A loss that should be above itself: it stops where the grace ends, whatever the direction."""
+    study, seen = tuned(tmp_path, extra, stopping="threshold(upper=0, grace=3, metric=loss)")
+    (trial,) = study.trials()
+    assert len(seen) == 3  # the library has trained no longer, and left its loop by itself
+    assert (trial.state, trial.value) == ("stopped", pytest.approx(seen[-1]))
+    assert len(study.curves(0)["loss"]) == 3
+
+
+@pytest.mark.parametrize("extra", LIBRARIES)
+def test_outside_of_a_study_it_trains_to_the_end(extra):
+    names = {"anything": LIBRARIES[extra].own_name}
+    assert len(LIBRARIES[extra].train(callback_of(extra, **names), 0.1)) == 6
+
+
+@pytest.mark.parametrize("extra", WITH_CALLBACKS)
+def test_a_metric_that_is_not_there_fails_the_trial_and_names_those_that_are(tmp_path, extra):
+    study, _ = tuned(tmp_path, extra, names={"loss": "typo"})
+    (trial,) = study.trials()
+    assert trial.state == "failed"
+    assert "no 'typo' to report at step 0" in trial.error
+    assert LIBRARIES[extra].own_name in trial.error
+
+
+@pytest.mark.parametrize("extra", [e for e in WITH_CALLBACKS if LIBRARIES[e].wrong])
+def test_without_any_evaluation_it_says_what_to_do(extra):
+    callback = callback_of(extra)
+    with pytest.raises(TinytuneError, match=LIBRARIES[extra].wrong):
+        LIBRARIES[extra].train(callback, 0.1, evaluate=False)
+
+
+@pytest.mark.parametrize("extra", LIBRARIES)
+def test_a_missing_library_is_named_with_what_installs_it(monkeypatch, extra):
+    module = importlib.import_module(f"tinytune.integrations.{extra}")  # needs no library yet
+    for name in list(sys.modules):
+        if name.split(".")[0] == extra:
+            monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setitem(sys.modules, extra, None)
+    x, y = data()
+    with pytest.raises(ObjectiveError, match=rf"pip install 'tinytune\[{extra}\]'") as caught:
+        module.cross_val_score(None, x, y, metric="r2") if extra == "sklearn" else module.callback()
+    assert "\n" not in str(caught.value)
+
+
+def test_every_extra_is_declared():
+    import tomllib
+
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    assert set(MODULES) <= set(extras)
+    assert re.findall(r"\w+", extras["integrations"][0])[1:] == sorted(MODULES)
