@@ -22,8 +22,10 @@ def test_the_commands_of_an_example(tmp_path, path):
         done = tinytune(*arguments, "--study", study, "--trials", 6)
         assert done.returncode == 0, done.stderr
         trials = json.loads(tinytune("trials", study, "--format", "json").stdout)
-        assert [trial["state"] for trial in trials] == ["complete"] * 6
-        reports = re.search(r"\.report\(", path.read_text()) is not None
+        ends = {"complete", "stopped"} if "--stop" in arguments else {"complete"}
+        assert len(trials) == 6
+        assert {trial["state"] for trial in trials} == ends
+        reports = re.search(r"\.report\(|tinytune\.integrations", path.read_text()) is not None
         assert all(bool(trial["metrics"]) == reports for trial in trials)
 
 

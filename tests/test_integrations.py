@@ -300,3 +300,219 @@ def test_every_extra_is_declared():
     ]
     assert set(MODULES) <= set(extras)
     assert re.findall(r"\w+", extras["integrations"][0])[1:] == sorted(MODULES)
+
+
+def lightgbm_cv(callback):
+    lightgbm = loaded("lightgbm")
+    x, y = data()
+    found = lightgbm.cv(
+        {"verbose": -1, "num_threads": 1, "metric": "l2"},
+        lightgbm.Dataset(x, y),
+        num_boost_round=6, nfold=2, stratified=False, callbacks=[callback],
+    )  # fmt: skip
+    return found["valid l2-mean"]
+
+
+def lightgbm_estimator(callback):
+    lightgbm = loaded("lightgbm")
+    x, y = data()
+    model = lightgbm.LGBMRegressor(n_estimators=6, verbose=-1, n_jobs=1)
+    model.fit(x[:60], y[:60], eval_set=[(x[60:], y[60:])], eval_metric="l2", callbacks=[callback])
+    return model.evals_result_["valid_0"]["l2"]
+
+
+def xgboost_cv(callback):
+    xgboost = loaded("xgboost")
+    x, y = data()
+    found = xgboost.cv(
+        {"nthread": 1}, xgboost.DMatrix(x, y),
+        num_boost_round=6, nfold=2, metrics=["rmse"], callbacks=[callback], as_pandas=False,
+    )  # fmt: skip
+    return found["test-rmse-mean"]
+
+
+def xgboost_estimator(callback):
+    xgboost = loaded("xgboost")
+    x, y = data()
+    model = xgboost.XGBRegressor(n_estimators=6, n_jobs=1, callbacks=[callback])
+    model.fit(x[:60], y[:60], eval_set=[(x[60:], y[60:])], verbose=False)
+    return model.evals_result()["validation_0"]["rmse"]
+
+
+@pytest.mark.parametrize(
+    ("extra", "name", "train"),
+    [
+        ("lightgbm", "valid-l2", lightgbm_cv),
+        ("lightgbm", "valid_0-l2", lightgbm_estimator),
+        ("xgboost", "test-rmse", xgboost_cv),
+        ("xgboost", "validation_0-rmse", xgboost_estimator),
+    ],
+)
+@pytest.mark.parametrize("stops", [False, True])
+def test_cross_validation_and_estimators_of_the_libraries(tmp_path, extra, name, train, stops):
+    seen = []
+
+    @tinytune.trial(minimize="loss", space={"x": Float(0, 1)})
+    def objective(x=0.5):
+        seen[:] = train(callback_of(extra, loss=name))
+        return seen[-1]
+
+    loaded(extra)
+    rule = "threshold(upper=0, grace=3)" if stops else None
+    study = objective.tune(tmp_path / "study.db", trials=1, stopping=rule, quiet=True)
+    (trial,) = study.trials()
+    assert trial.state == ("stopped" if stops else "complete"), trial.error
+    assert len(seen) == (3 if stops else 6)
+    assert list(study.curves(0)["loss"].values()) == pytest.approx(list(seen))
+
+
+@pytest.mark.parametrize("stops", [False, True])
+def test_lightgbm_s_own_early_stopping_beside_ours(tmp_path, stops):
+    lightgbm = loaded("lightgbm")
+    kept = []
+
+    @tinytune.trial(minimize="loss", space={"x": Float(0, 1)})
+    def objective(x=0.5):
+        features, targets = data()
+        train = lightgbm.Dataset(features[:60], targets[:60])
+        booster = lightgbm.train(
+            {"learning_rate": 0.9, "verbose": -1, "num_threads": 1},
+            train,
+            num_boost_round=50,
+            valid_sets=[train.create_valid(features[60:], targets[60:])],
+            callbacks=[lightgbm.early_stopping(3), callback_of("lightgbm", loss="valid_0-l2")],
+        )
+        kept.append((booster.current_iteration(), booster.best_iteration))
+        return 1.0
+
+    rule = "threshold(upper=0, grace=2)" if stops else None
+    study = objective.tune(tmp_path / "study.db", trials=1, stopping=rule, quiet=True)
+    curve = study.curves(0)["loss"]
+    ((made, best),) = kept
+    if stops:
+        assert (len(curve), made, best) == (2, 2, 2)
+    else:
+        assert 3 < len(curve) < 50
+        assert best == len(curve) - 3  # its last iteration is reported too
+        assert best == made == min(curve, key=curve.get) + 1
+
+
+def test_keras_goes_on_with_the_next_fit(tmp_path):
+    """A model that a rule has stopped is not left in a state that stops the next training."""
+    keras = loaded("keras")
+    x, y = data()
+    epochs = []
+
+    @tinytune.trial(minimize="loss", space={"lr": Float(0, 1)})
+    def objective(lr=0.5):
+        model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        model.compile("sgd", "mse")
+        for callbacks in ([callback_of("keras")], []):
+            history = model.fit(x, y, epochs=5, verbose=0, callbacks=callbacks)
+            epochs.append(len(history.epoch))
+        return 1.0
+
+    objective.tune(
+        tmp_path / "study.db", trials=1, stopping="threshold(upper=0, grace=2)", quiet=True
+    )
+    assert epochs == [2, 5]
+
+
+def folds(**options):
+    loaded("sklearn")
+    from sklearn.datasets import load_iris
+    from sklearn.model_selection import StratifiedKFold
+    from sklearn.neighbors import KNeighborsClassifier
+
+    x, y = load_iris(return_X_y=True)
+    splitter = StratifiedKFold(5, shuffle=True, random_state=3)
+    return KNeighborsClassifier(**options), x, y, splitter
+
+
+@pytest.mark.parametrize("scoring", [None, "neg_log_loss"])
+def test_folds_have_the_scores_that_scikit_learn_gives_them(scoring):
+    from sklearn.model_selection import cross_val_score
+
+    from tinytune.integrations import sklearn
+
+    model, x, y, splitter = folds()
+    theirs = cross_val_score(model, x, y, cv=splitter, scoring=scoring)
+    ours = sklearn.cross_val_score(model, x, y, metric="m", cv=splitter, scoring=scoring)
+    assert ours.tolist() == theirs.tolist()
+    default = sklearn.cross_val_score(model, x, y, metric="m")
+    assert default.tolist() == cross_val_score(model, x, y).tolist()
+
+
+@pytest.mark.parametrize("splits", [3, "groups"])
+def test_folds_by_number_and_by_group(splits):
+    from sklearn.model_selection import GroupKFold, cross_val_score
+
+    from tinytune.integrations import sklearn
+
+    model, x, y, _ = folds()
+    how = {"cv": splits}
+    if splits == "groups":
+        how = {"cv": GroupKFold(4), "groups": np.arange(len(y)) % 8}
+    theirs = cross_val_score(model, x, y, **how)
+    assert sklearn.cross_val_score(model, x, y, metric="m", **how).tolist() == theirs.tolist()
+
+
+def race(folder, rule):
+    from tinytune.integrations import sklearn
+
+    ran = []
+
+    @tinytune.trial(maximize="accuracy", space={"n_neighbors": tinytune.Int(1, 90)})
+    def objective(n_neighbors=5):
+        model, x, y, splitter = folds(n_neighbors=n_neighbors)
+        scores = sklearn.cross_val_score(model, x, y, metric="accuracy", cv=splitter)
+        ran.append(len(scores))
+        return scores.mean()
+
+    study = objective.tune(
+        folder / f"{rule}.db", search="random", trials=30, stopping=rule, quiet=True
+    )
+    return study, ran
+
+
+def test_racing_finds_the_same_best_with_fewer_folds(tmp_path):
+    whole, all_folds = race(tmp_path, None)
+    raced, fewer = race(tmp_path, "racing(folds=5)")
+    assert raced.best.number == whole.best.number
+    assert raced.best.value == whole.best.value
+    assert all_folds == [5] * 30
+    assert sum(fewer) < 120  # of 150
+    for trial, ran in zip(raced.trials(), fewer, strict=True):
+        assert (trial.state == "complete") == (ran == 5)
+        reported = raced.curves(trial.number)["accuracy"]
+        assert list(reported) == list(range(ran))
+        assert trial.value == pytest.approx(sum(reported.values()) / ran)
+
+
+def test_an_epoch_sees_the_same_rows_wherever_it_begins(tmp_path):
+    """A loaded model that goes on at `start` is the one that never stopped."""
+    loaded("sklearn")
+    from sklearn.linear_model import SGDRegressor
+
+    from tinytune.integrations import sklearn
+
+    x, y = data()
+    whole, parts = SGDRegressor(random_state=0), SGDRegressor(random_state=0)
+    how = {"validation": (x, y), "metric": "r2"}
+    score = sklearn.partial_fit(whole, x, y, epochs=4, **how)
+    sklearn.partial_fit(parts, x, y, epochs=2, **how)
+    assert sklearn.partial_fit(parts, x, y, epochs=4, start=2, **how) == score
+    assert parts.coef_.tolist() == whole.coef_.tolist()
+    assert sklearn.partial_fit(parts, x, y, epochs=4, start=4, **how) == score  # nothing is left
+
+
+def test_classifiers_are_told_their_classes():
+    loaded("sklearn")
+    from sklearn.linear_model import SGDClassifier
+
+    from tinytune.integrations import sklearn
+
+    _, x, y, _ = folds()
+    model = SGDClassifier(random_state=0)
+    score = sklearn.partial_fit(model, x, y, epochs=3, validation=(x, y), metric="accuracy")
+    assert score == model.score(x, y) > 0.5

@@ -14,19 +14,23 @@ def callback(**metrics: str) -> Any:
     without arguments every one is reported under its own name. A stopping rule ends training as
     XGBoost's own callbacks do. Put it before other callbacks that may end it.
     """
-    base: Any = library("xgboost.callback", "xgboost").TrainingCallback
+    xgboost = library("xgboost", "xgboost")
+    base: Any = xgboost.callback.TrainingCallback
 
     class Report(base):  # type: ignore[misc]
         """The callback at work."""
 
-        def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:  # noqa: ARG002
+        def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
             """Report one round; return whether training ends."""
             measured = {
                 f"{dataset}-{metric}": _mean(values[-1])
                 for dataset, of_dataset in evals_log.items()
                 for metric, values in of_dataset.items()
             }
-            return record(epoch, measured, metrics, otherwise="give it evals, or eval_set")
+            ends = record(epoch, measured, metrics, otherwise="give it evals, or eval_set")
+            if ends and not isinstance(model, xgboost.Booster):
+                model.set_attr(best_iteration=str(epoch))  # `cv` cannot end without one
+            return ends
 
     return Report()
 
