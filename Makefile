@@ -20,7 +20,8 @@ test: $(VENV)/.test  ## Run the whole test suite
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal --durations=12
 
 integrations: $(VENV)-integrations/.done  ## Test the callbacks in the real libraries, in an environment of their own (2 GB)
-	TINYTUNE_INTEGRATIONS=1 $(VENV)-integrations/bin/python -m pytest tests/test_integrations.py --durations=12
+	TINYTUNE_INTEGRATIONS=1 KERAS_BACKEND=torch OMP_NUM_THREADS=1 \
+		$(VENV)-integrations/bin/python -m pytest tests/test_integrations.py --durations=12
 
 bench: $(VENV)/.bench  ## Measure storage and searches beside sqlite3 and Optuna, into benchmarks/results.md
 	$(BIN)/python -m benchmarks.storage

@@ -15,10 +15,9 @@ import pytest
 
 import tinytune
 from tests.shell import ROOT
-from tinytune import Float
+from tinytune import Float, loading
 from tinytune.errors import ObjectiveError, TinytuneError
 
-os.environ.setdefault("KERAS_BACKEND", "torch")
 MODULES = {
     "lightgbm": "lightgbm",
     "xgboost": "xgboost",
@@ -516,3 +515,33 @@ def test_classifiers_are_told_their_classes():
     model = SGDClassifier(random_state=0)
     score = sklearn.partial_fit(model, x, y, epochs=3, validation=(x, y), metric="accuracy")
     assert score == model.score(x, y) > 0.5
+
+
+EXAMPLES = re.findall(
+    r"^## ([\w -]+)\n.*?^```python\n(.*?)^```",
+    (ROOT / "docs" / "integrations.md").read_text(),
+    re.MULTILINE | re.DOTALL,
+)
+
+
+@pytest.mark.parametrize(("title", "text"), EXAMPLES, ids=[title for title, _ in EXAMPLES])
+def test_the_examples_of_the_page_run(tmp_path, title, text):
+    extra = {"scikit-learn": "sklearn"}.get(title, title.lower())
+    for library in {extra, "sklearn"} & MODULES.keys():
+        loaded(library)
+    (tmp_path / "train.py").write_text(text)
+    hopeless = "patience(patience=1, min_delta=1e9, grace=3)"  # whatever is reported
+    objective = loading.load(f"{tmp_path / 'train.py'}:train")
+    with objective.tune(
+        tmp_path / "study.db", search="random", trials=2, stopping=hopeless, quiet=True
+    ) as study:
+        goal = study.record.goals[0].name
+        for trial in study.trials():
+            assert trial.state == "stopped", trial.error
+            curve = study.curves(trial.number)[goal]
+            assert list(curve) == [0, 1, 2]
+            assert curve[2] == pytest.approx(trial.value)
+
+
+def test_the_page_has_an_example_of_each_library():
+    assert len(EXAMPLES) == len(MODULES) + 1
