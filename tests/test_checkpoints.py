@@ -524,3 +524,16 @@ def test_what_was_spared_stays_spared_and_a_forged_copy_is_noticed(tmp_path):
         ]
     changed(path, "DELETE FROM decision WHERE attempt = 2")
     assert any("spared" in problem for problem in problems(path))
+
+
+def test_a_stopped_trial_has_the_last_value_of_before_its_interruption(tmp_path):
+    path = made(tmp_path, "threshold(upper=0.5, metric=norm)")
+    with Study(path) as study:
+        trial = study.ask()
+        trial.report(0, loss=0.25)
+        trial.save(b"")
+        study.give_back(trial)
+        again = study.ask()
+        assert again.load() == b""
+        again.report(1, norm=9.0, stop=False)
+        assert study.tell(again).value == 0.25

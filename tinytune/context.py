@@ -105,7 +105,7 @@ class Trial:
         """
         checked = _state(state)
         self._has_begun = True
-        if self._save is not None and not self.should_stop:
+        if self._save is not None:
             self._save(checked)
 
     def load(self) -> bytes | Path | None:
