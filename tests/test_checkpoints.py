@@ -1,5 +1,6 @@
 """A trial whose worker is killed goes on from its last checkpoint, and nothing is doubled."""
 
+import json
 import os
 import random
 import sqlite3
@@ -11,9 +12,12 @@ from types import SimpleNamespace
 import pytest
 
 import tinytune
+from tests.shell import ROOT, await_true, kill_all, results, start
+from tests.shell import tinytune as shell
 from tests.studies import SPACE, make_study, record
 from tinytune import checkpoints, draw, process, stopping
 from tinytune import study as study_module
+from tinytune.cli import care
 from tinytune.context import running
 from tinytune.digest import sha256
 from tinytune.errors import LeaseLostError, StudyFileError, UsageError
@@ -537,3 +541,87 @@ def test_a_stopped_trial_has_the_last_value_of_before_its_interruption(tmp_path)
         assert again.load() == b""
         again.report(1, norm=9.0, stop=False)
         assert study.tell(again).value == 0.25
+
+
+# Copies.
+
+
+def test_a_packed_study_goes_on_with_what_lies_beside(tmp_path, capsys):
+    path, packed = made(tmp_path), tmp_path / "packed.db"
+    keeping = checkpoints.Keeping(tmp_path / "there")
+    with Study(path, checkpoints=keeping) as study:
+        trial = study.ask()
+        trial.report(0, loss=1.0)
+        trial.save(bytes(LARGE))
+        care.pack(path, packed, tmp_path / "there")
+        assert "packed.db.checkpoints: large checkpoints of 1 trial; keep both" in (
+            capsys.readouterr().err
+        )
+        care.pack(path, tmp_path / "bare.db", None)
+        assert "the large checkpoints of 0; say --checkpoints DIR" in capsys.readouterr().err
+        with Study(packed) as copy:
+            again = copy.ask()
+            assert again.load() == bytes(LARGE)
+            copy.tell(again, 1.0)
+            assert copy.curves(0) == {"loss": {0: 1.0}}
+        assert beside(packed) == []
+        trial.save(b"")
+        study.tell(trial, 1.0)  # the original is none the worse for it
+    Path(f"{packed}2.checkpoints").mkdir()
+    with pytest.raises(StudyFileError, match=r"packed.db2.checkpoints exists already"):
+        care.pack(path, Path(f"{packed}2"), None)
+
+
+def test_an_unwritable_folder_is_one_sentence(tmp_path):
+    (tmp_path / "file").write_text("")
+    with Study(made(tmp_path), checkpoints=checkpoints.Keeping(tmp_path / "file" / "x")) as study:
+        trial = study.ask()
+        with pytest.raises(StudyFileError, match=r"cannot be written to .*Not a directory: make"):
+            trial.save(bytes(LARGE))
+
+
+# Real processes.
+
+SURVIVOR = ROOT / "examples" / "survivor.py"
+
+
+def reports(path):
+    """Return how many reports were made in all attempts."""
+    if not path.exists():
+        return 0
+    with Reader(path) as reader:
+        return reader._db.one("SELECT count(DISTINCT tick) FROM metric")[0]
+
+
+def test_killed_with_kill_9_the_curves_are_those_of_a_calm_run(tmp_path):
+    calm, torn = tmp_path / "calm.db", tmp_path / "torn.db"
+    run = ["run", SURVIVOR, "--search", "random", "--trials", 3, "--workers", 2]
+    assert shell(*run, "--study", calm, "--set", "pause=0.01").returncode == 0
+    chance = random.Random("checkpoints")
+    for _ in range(2):
+        working = start(*run, "--study", torn, "--set", "pause=0.01")
+        enough = reports(torn) + chance.randrange(10, 25)
+        await_true(lambda enough=enough: reports(torn) > enough, working)
+        kill_all(working)
+        working.communicate()
+    last = shell("resume", torn)
+    assert last.returncode == 0, last.stderr
+    assert results(torn) == results(calm)
+    with Reader(torn) as reader, Reader(calm) as other:
+        trials, others = reader.trials(), other.trials()
+        for trial, same in zip(trials, others, strict=True):
+            assert reader.curves(trial) == other.curves(same)
+            found = [step for _, step, _, _ in reader.reports_of(trial.number, trial.attempt)]
+            assert found == list(range(40))
+            continued = reader.continuations(trial.number)
+            # At most the one report that was not saved yet is made again.
+            for each in continued:
+                earlier = reader.reports_of(trial.number, each.source)
+                assert each.step >= earlier[-1][1] - 1
+        number = max(trials, key=lambda trial: trial.attempt).number
+    assert verified(torn).is_good, verified(torn).problems
+    shown = shell("show", torn, number).stdout
+    assert "continued  from step " in shown
+    continued = json.loads(shell("show", torn, number, "--format", "json").stdout)["continued"]
+    assert f"from step {continued['step']} of attempt {continued['attempt']}" in shown
+    assert sorted(found.name for found in tmp_path.iterdir()) == ["calm.db", "torn.db"]

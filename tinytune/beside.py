@@ -152,6 +152,19 @@ def drop(folder: Path) -> None:
         folder.parent.rmdir()
 
 
+def copy_all(root: Path, target: Path) -> None:
+    """Copy the folders of all trials, as far as they are still there when it comes to them."""
+    import shutil  # slow to load
+
+    with _writing(target), suppress(FileNotFoundError):
+        try:
+            shutil.copytree(root, target, symlinks=True)
+        except shutil.Error as error:  # a list of (source, target, reason)
+            gone = [not Path(source).exists() for source, *_ in error.args[0]]
+            if not all(gone):
+                raise OSError(None, error.args[0][gone.index(False)][2]) from error
+
+
 def remove(path: Path) -> None:
     """Remove a file or a folder, if it is there, as far as possible."""
     with suppress(OSError):

@@ -6,8 +6,10 @@ its row then, behind the fence; so whenever a process is killed, each row has it
 
 from __future__ import annotations
 
+import math
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,12 +19,13 @@ from typing import Any, Literal, TypeAlias
 from tinytune import beside
 from tinytune.beside import UnreadableError
 from tinytune.digest import sha256
-from tinytune.errors import UsageError
+from tinytune.errors import StudyFileError, UsageError
 from tinytune.history import Checkpoint, Continuation, Token
 from tinytune.store.reader import Reader
 from tinytune.store.writer import Store
 
 INSIDE_BYTES = 1 << 20  # what is not larger is kept in the study's file
+SYNC_SECONDS = 1.0  # small ones are fsynced at most so often: each fsync may take 0.1 s
 LONGEST_SUFFIX = 17  # characters with the dot
 
 State: TypeAlias = bytes | Path
@@ -58,6 +61,7 @@ class Checkpoints:
         self._created = created
         self._stay = how.after_the_end
         self._loaded: dict[Token, Checkpoint] = {}
+        self._synced = -math.inf  # by time.monotonic()
         self._lock = threading.Lock()  # an objective's threads may save at once
 
     def folder(self, number: int, params: Mapping[str, object]) -> Path:
@@ -87,7 +91,12 @@ class Checkpoints:
                 kind, suffix = "file", _suffix(state)
                 content = beside.read(state, INSIDE_BYTES, is_ours=False)
         if isinstance(content, bytes) and len(content) <= INSIDE_BYTES:
-            return store.save(token, kind, suffix, len(content), sha256(content), content)
+            # Where a file is about to be removed, its row must not come back after a power loss.
+            durable = folder.is_dir() or time.monotonic() - self._synced >= SYNC_SECONDS
+            known = (kind, suffix, len(content), sha256(content), content)
+            kept = store.save(token, *known, durable=durable)
+            self._synced = time.monotonic() if durable else self._synced
+            return kept
         sequence = store.next_save(token)
         name = f"{token.attempt}-{sequence}{suffix}"
         size, hashed = beside.put(folder, name, state)
@@ -150,6 +159,34 @@ class Checkpoints:
     def _copies(self, token: Token) -> list[str]:
         saved = self._loaded.get(token)
         return [] if saved is None else [_copy_name(token, saved)]
+
+
+def copy_beside(study: Path, output: Path, folder: Path | None) -> tuple[int, list[int]]:
+    """Copy what lies beside a study to its copy's place; `folder` is where it lies, if elsewhere.
+
+    Returns of how many trials there was something, and those of which nothing is there.
+    """
+    source = beside.root(study) if folder is None else folder
+    target = beside.root(output)
+    if source.is_dir():
+        beside.copy_all(source, target)
+    there: dict[int, bool] = {}
+    with Reader(output) as reader:
+        created = reader.study().created
+        for saved in reader.checkpoints_beside():
+            trial = reader.trial(saved.trial)
+            params = {} if trial is None else trial.params or {}
+            path = beside.folder(target, created, saved.trial, params) / _name(saved)
+            there[saved.trial] = there.get(saved.trial, False) or path.exists()
+    return len(there), [number for number, is_there in there.items() if not is_there]
+
+
+def refuse_leftover(output: Path) -> None:
+    """Raise StudyFileError where the checkpoints of another study lie beside a new file's place."""
+    if beside.root(output).exists():
+        raise StudyFileError(
+            f"{beside.root(output)} exists already: name another file, or move it away"
+        )
 
 
 def _state(store: Store, saved: Checkpoint, folder: Path, token: Token) -> State:

@@ -36,16 +36,22 @@ def full_study(path: Path) -> Path:
     study_module.start(path, record(budget=None), SOURCE)
     chance = random.Random(1)
     with Study(path, SOURCE, ENVIRONMENT) as study:
-        study.give_back(study.ask())  # so that there is an earlier attempt
+        trial = study.ask()
+        trial.report(0, loss=1.0)
+        trial.save(b"state")
+        study.give_back(trial)  # so that there is an earlier attempt, from which one goes on
         for _ in range(20):
             trial = study.ask()
+            trial.load()
             for step in range(6):
                 trial.report(step, loss=chance.random(), accuracy=float("nan"))
             if trial.number % 7 == 3:
                 study.tell(trial, Outcome("failed", error="no good", traceback="Traceback\n  x"))
             else:
                 study.tell(trial, trial.params["x"] ** 2)
-        study.give_back(study.ask())  # one that waits
+        trial = study.ask()
+        trial.save(b"state")
+        study.give_back(trial)  # one that waits
     with Store(path) as store:
         store.keep_output(
             [Output(0, 1, "stdout", "begin\n", "", 0), Output(3, 1, "stderr", "a\n", "b\n", 7)]

@@ -132,11 +132,11 @@ def test_at_any_moment(tmp_path, kind):
             assert [step for _, step, _, _ in reports] == list(range(STEPS)), at
             assert study.reader.checkpoints(0) == []
         left = [found for found in folder.rglob("*") if found.name not in {"study.db", "model.bin"}]
-        # Only who ends after it was told, and before it has tidied up, leaves something behind.
-        assert not left or (["told"] not in lines and not said), (at, left)
+        # Only who is harmed between telling and tidying up leaves something behind.
+        assert not left or not said, (at, left)
         with Reader(path) as reader:
             assert verify(reader, lambda *_: None).is_good, at
-    assert resumed > steps / FEWER / 2
+    assert resumed > 10
 
 
 def test_a_full_disk_leaves_the_last_checkpoint(tmp_path):

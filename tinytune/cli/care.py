@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tinytune.cli.options import Debug, DetailFormat, StudyFile
+from tinytune.cli.options import CheckpointsFolder, Debug, DetailFormat, StudyFile
 
 
 def pack(
@@ -15,14 +15,28 @@ def pack(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="The copy; must not exist.")
     ],
+    checkpoints: CheckpointsFolder = None,
     debug: Debug = False,
 ) -> None:
     """Make a complete copy of a study, also while it is at work; what runs is waiting in it."""
+    from tinytune.checkpoints import copy_beside, refuse_leftover
     from tinytune.output.formats import counted
     from tinytune.store.writer import copy
 
+    refuse_leftover(output)
     count = copy(study, output)
+    saved, missing = copy_beside(study, output, checkpoints)
     typer.echo(f"{output}: {counted(count, 'trial')}", err=True)
+    if saved > len(missing):
+        shown = counted(saved - len(missing), "trial")
+        typer.echo(f"{output}.checkpoints: large checkpoints of {shown}; keep both", err=True)
+    if missing:
+        shown = ", ".join(map(str, missing))
+        typer.echo(
+            f"not found, so that these trials begin anew in the copy: the large checkpoints of "
+            f"{shown}; say --checkpoints DIR if they are elsewhere",
+            err=True,
+        )
 
 
 def retry(

@@ -50,7 +50,7 @@ CheckpointsFolder = Annotated[
     typer.Option(
         "--checkpoints",
         metavar="DIR",
-        help="Where large checkpoints go. Default: STUDY.checkpoints.",
+        help="Where large checkpoints are. Default: STUDY.checkpoints.",
     ),
 ]
 KeepCheckpoints = Annotated[

@@ -44,15 +44,18 @@ class Fenced(Reader):
         size: int,
         sha256: str,
         content: bytes | None = None,
+        *,
+        durable: bool = True,
     ) -> list[Checkpoint]:
-        """Write a checkpoint, durably; return what is kept of the trial's, the newest first.
+        """Write a checkpoint; return what is kept of the trial's, the newest first.
 
-        Without a content it lies beside the file. LeaseLostError if the trial was taken away.
+        Without a content it lies beside the file. If it is not `durable`, it survives a kill, and
+        a power loss once something later is durable. LeaseLostError if the trial was taken away.
         """
         sequence = self.next_save(token)
         row = (token.number, token.attempt, sequence, time.time(), kind, suffix, size, sha256,
                content)  # fmt: skip
-        with self._db.transaction(durable=True):
+        with self._db.transaction(durable=durable):
             self._check_held(token)
             self._db.change(sql.KEEP_CHECKPOINT, row)
             self._db.change(sql.DROP_CHECKPOINTS, (token.number, KEPT))

@@ -248,6 +248,10 @@ class Reader:
         """Return what a trial has saved, the newest first."""
         return self._all(rows.checkpoint, sql.SELECT_CHECKPOINTS, (number,))
 
+    def checkpoints_beside(self) -> list[Checkpoint]:
+        """Return what all trials have saved beside the study's file, by trial."""
+        return self._all(rows.checkpoint, sql.SELECT_BESIDE)
+
     def content(self, of: Checkpoint) -> bytes | None:
         """Return what a checkpoint in the file holds, None where it is gone."""
         row = self._db.one(sql.SELECT_CONTENT, (of.trial, of.attempt, of.sequence))

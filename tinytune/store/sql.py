@@ -270,6 +270,9 @@ SELECT_CHECKPOINTS = f"""
 SELECT {_CHECKPOINT}, content IS NULL FROM checkpoint WHERE trial = ?
 ORDER BY attempt DESC, sequence DESC
 """
+SELECT_BESIDE = f"""
+SELECT {_CHECKPOINT}, 1 FROM checkpoint WHERE content IS NULL ORDER BY trial, attempt, sequence
+"""
 SELECT_CONTENT = """
 SELECT content FROM checkpoint WHERE trial = ? AND attempt = ? AND sequence = ?
 """
