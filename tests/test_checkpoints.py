@@ -543,6 +543,33 @@ def test_a_stopped_trial_has_the_last_value_of_before_its_interruption(tmp_path)
         assert study.tell(again).value == 0.25
 
 
+def test_what_was_kept_is_not_counted_again_by_a_budget_of_steps(tmp_path):
+    path = tmp_path / "study.db"
+    study_module.start(path, replace(record(budget=None), budget_steps=7), None)
+    with Study(path) as study:
+        trial = study.ask()
+        for step in range(4):
+            trial.report(step, loss=1.0)
+            if step < 3:
+                trial.save(b"%d" % step)
+        assert study.reader.steps() == 4
+        study.give_back(trial)
+        again = study.ask()
+        assert again.load() == b"2"
+        assert study.reader.steps() == 4
+        again.report(2, loss=1.0)  # no step more than it had
+        again.report(3, loss=1.0)  # made twice, and counted twice
+        assert study.reader.steps() == 5
+        for step in range(4, 8):
+            again.report(step, loss=1.0, stop=False)
+        assert again.should_stop
+        again.save(b"late")
+        assert study.reader.content(study.reader.checkpoints(0)[0]) == b"2"
+        study.tell(again)
+        assert study.ask() is None
+    assert verified(path).is_good, verified(path).problems
+
+
 # Copies.
 
 
