@@ -42,7 +42,7 @@ ROWS = [
     {"child"},
     {"supervisor"},
     {"session"},
-    {"verify_pauses", "savings"},
+    {"verify_pauses", "savings", "importance"},
     {"verify_stops"},
     {"check", "verify", "replicate", "extract", "contrast"},
     {"output"},
