@@ -19,7 +19,7 @@ from tinytune.importance.evidence import Bools, Column, Evidence, Floats, Ints
 from tinytune.importance.forest import Leaves, grow
 
 TREES = 64
-MOST_ROWS = 600  # of a tree: more trials make more different trees
+MOST_ROWS = 1000  # of a tree: more trials make more different trees
 _MOST_HELD = 300  # rows on which the forest is tested
 LEAST_ACTIVE = 10  # trials in which a parameter must be active
 
@@ -134,39 +134,80 @@ def decompose(leaves: Leaves, axes: Sequence[Axis]) -> Floats:
     With the leaves' volumes v and values c around the mean, V = sum v c^2; the mean given t is
     a_j(t) = sum over leaves with t of v / v_j c, and V_j = sum over parts w_j a_j^2 (eq. 5 to 7).
     """
-    seen = [_parts(leaves, axis) for axis in axes]
-    widths = np.stack([(inside * part).sum(axis=1) for inside, part in seen])  # (d, l)
-    volume = widths.prod(axis=0)
+    parts = [_parts(leaves, axis) for axis in axes]
+    extents = np.stack([part.extents for part in parts])  # (d, l)
+    volume = extents.prod(axis=0)
     volume /= volume.sum()  # 1 but for rounding
     value = leaves.value - float((volume * leaves.value).sum())
     variance = float((volume * value**2).sum())
     shares = np.zeros((len(axes), len(axes)))
     if variance <= 0:
         return shares
-    for i, (inside, part) in enumerate(seen):
-        mean = (volume / widths[i] * value) @ inside
-        shares[i, i] = float((part * mean**2).sum()) / variance
-    for i, (one, part) in enumerate(seen):
-        for j, (other, width) in enumerate(seen[:i]):
-            weight = volume / (widths[i] * widths[j]) * value
-            mean = (one * weight[:, None]).T @ other  # (parts of i, parts of j)
-            both = float(part @ mean**2 @ width) / variance
-            shares[j, i] = max(0.0, both - shares[i, i] - shares[j, j])
+    for j, part in enumerate(parts):
+        mean = _mean(volume / extents[j] * value, part)
+        shares[j, j] = float((part.widths * mean**2).sum()) / variance
+        for i, other in enumerate(parts[:j]):
+            both = _mean_of_two(volume / (extents[i] * extents[j]) * value, other, part)
+            explained = float((other.widths[:, None] * part.widths * both**2).sum()) / variance
+            shares[i, j] = max(0.0, explained - shares[i, i] - shares[j, j])
     return shares
 
 
-def _parts(leaves: Leaves, axis: Axis) -> tuple[Floats, Floats]:
-    """Return which leaves contain which parts of an axis, (l, s), and the parts' widths, (s,)."""
+@dataclass(frozen=True, eq=False)
+class _Parts:
+    """An axis cut into s parts, and in which of them each leaf lies.
+
+    Of an interval only the ends are kept: +1 at its first part, -1 after the last one. Sums over
+    leaves are sums of these, and then running sums over the parts.
+    """
+
+    widths: Floats  # (s,)
+    place: Ints  # (l, m) parts that a leaf begins or ends in, or that it contains
+    sign: Floats  # (l, m)
+    is_interval: bool
+
+    @property
+    def extents(self) -> Floats:
+        """How much of the axis each leaf covers, (l,)."""
+        upto = np.concatenate([[0.0], np.cumsum(self.widths)])
+        sizes = -upto[self.place] if self.is_interval else self.widths[self.place]
+        result: Floats = (self.sign * sizes).sum(axis=1)
+        return result
+
+
+def _mean(weight: Floats, axis: _Parts) -> Floats:
+    """Return the sum of the leaves' weights over those that contain each part, (l,) -> (s,)."""
+    size = len(axis.widths)
+    signed = (axis.sign * weight[:, None]).ravel()
+    result: Floats = np.bincount(axis.place.ravel(), signed, size + 1).astype(np.float64)
+    return (np.cumsum(result) if axis.is_interval else result)[:size]
+
+
+def _mean_of_two(weight: Floats, one: _Parts, other: _Parts) -> Floats:
+    """Return the same for each pair of parts, (l,) -> (s, s')."""
+    size, wide = len(one.widths), len(other.widths) + 1
+    place = one.place[:, :, None] * wide + other.place[:, None, :]
+    sign = one.sign[:, :, None] * other.sign[:, None, :] * weight[:, None, None]
+    flat: Floats = np.bincount(place.ravel(), sign.ravel(), (size + 1) * wide).astype(np.float64)
+    table = flat.reshape(size + 1, wide)
+    table = np.cumsum(table, axis=0) if one.is_interval else table
+    table = np.cumsum(table, axis=1) if other.is_interval else table
+    return table[:size, : wide - 1]
+
+
+def _parts(leaves: Leaves, axis: Axis) -> _Parts:
+    """Return the parts into which some leaves cut an axis."""
+    columns = list(axis.columns)
+    low, high = leaves.low[:, columns], leaves.high[:, columns]  # (l, 1), or (l, k) of options
     if axis.shares is None:
-        low, high = (
-            np.clip(bound[:, axis.columns[0]], 0.0, 1.0) for bound in (leaves.low, leaves.high)
-        )
-        edges = np.unique(np.concatenate([[0.0, 1.0], low, high]))
-        inside = (low[:, None] <= edges[:-1]) & (edges[1:] <= high[:, None])
-        return inside.astype(np.float64), np.diff(edges)
-    low, high = (bound[:, list(axis.columns)] for bound in (leaves.low, leaves.high))  # (l, k)
-    is_free = low < 0  # the leaf may be without this option
-    may_be = high >= 1
-    # An option is inside if it may be chosen itself, and all others may be absent.
-    others = (~is_free).sum(axis=1)[:, None] - ~is_free
-    return (may_be & (others == 0)).astype(np.float64), axis.shares
+        low, high = np.clip(low, 0.0, 1.0), np.clip(high, 0.0, 1.0)
+        edges = np.unique(np.concatenate([[0.0, 1.0], low.ravel(), high.ravel()]))
+        ends = np.concatenate([low, high], axis=1)  # (l, 2)
+        sign = np.broadcast_to([1.0, -1.0], ends.shape)
+        return _Parts(np.diff(edges), np.searchsorted(edges, ends), sign, is_interval=True)
+    # A leaf contains an option if that may be chosen, and all others need not be.
+    needed = low >= 0
+    others = needed.sum(axis=1)[:, None] - needed
+    inside = ((high >= 1) & (others == 0)).astype(np.float64)
+    place = np.broadcast_to(np.arange(len(columns)), inside.shape)
+    return _Parts(axis.shares, place, inside, is_interval=False)
