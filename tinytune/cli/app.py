@@ -12,7 +12,7 @@ import typer
 from typer.models import CommandInfo
 
 from tinytune import __version__
-from tinytune.cli import care, commands, hand, logs, proof
+from tinytune.cli import care, commands, hand, importance, logs, proof
 from tinytune.cli.options import (
     MOST,
     Accept,
@@ -447,6 +447,7 @@ def stoppings(form: DetailFormat = "table", debug: Debug = False) -> None:
 NEGATIVE = {"ignore_unknown_options": True}
 for further_command, settings in (
     (proof.stopping_report, None),
+    (importance.importance, None),
     (proof.verify, None),
     (proof.replicate, None),
     (proof.extract, None),

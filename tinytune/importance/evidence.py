@@ -73,6 +73,7 @@ class Evidence:
 
     columns: tuple[Column, ...]
     loss: Floats  # (n,), finite
+    with_value: int  # how many have a number of their own; all others are as bad as the worst
     numbers: Ints  # (n,)
     states: tuple[str, ...]
     left_out: int  # trials that ended and do not count
@@ -120,32 +121,29 @@ def gather(
     trials: Sequence[TrialRecord],
     value: Callable[[TrialRecord], float | None],
     direction: Direction,
-    *,
-    with_failed: bool = True,
 ) -> Evidence:
-    """Return what trials that have ended are evidence of, as the searches take it.
+    """Return what those trials are evidence of that have ended, and that had parameters.
 
-    A complete trial counts with its value, a stopped one with its last one, and one that failed
-    as the worst of all. A trial without parameters does not count, nor one without a value, unless
-    it failed and `with_failed` is so.
+    `value` returns a trial's number, NaN or an infinity where it counts as the worst of all, and
+    None where it does not count. ValueError where a parameter is what it cannot be.
     """
     ended = [t for t in trials if t.state in {"complete", "stopped", "failed"}]
     sign = 1.0 if direction == "minimize" else -1.0
-    known: list[tuple[TrialRecord, Params, float | None]] = []
+    known: list[tuple[TrialRecord, Params, float]] = []
     for trial in ended:
-        found = None if trial.state == "failed" else value(trial)
-        number = None if found is None or not math.isfinite(found) else sign * found
-        is_bad = with_failed and number is None
-        if trial.params is not None and (number is not None or is_bad):
-            known.append((trial, trial.params, number))
-    worst = max((loss for _, _, loss in known if loss is not None), default=math.nan)
-    if math.isnan(worst):
-        known = []
-    loss = [worst if loss is None else loss for _, _, loss in known]
+        found = value(trial)
+        if trial.params is not None and found is not None:
+            known.append((trial, trial.params, sign * found))
+    loss = np.array([each for _, _, each in known], dtype=np.float64)
+    finite = np.isfinite(loss)
+    loss[~finite] = loss[finite].max(initial=-np.inf)
+    if not finite.any():
+        known, loss = [], loss[:0]
     configurations = [params for _, params, _ in known]
     return Evidence(
         tuple(column(parameter, configurations) for parameter in space.parameters),
-        np.array(loss, dtype=np.float64),
+        loss,
+        int(finite.sum()),
         np.array([trial.number for trial, _, _ in known], dtype=np.int64),
         tuple(trial.state for trial, _, _ in known),
         len(ended) - len(known),

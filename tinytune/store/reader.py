@@ -199,6 +199,17 @@ class Reader:
         found = self._all(rows.metric, sql.SELECT_LAST_METRICS_OF, key)
         return {name: value for name, _, value in found}
 
+    def values_at(self, name: str, step: int) -> dict[int, float]:
+        """Return what each ended trial that came to a step had last reported of a metric by then.
+
+        A number, NaN where that was none, for each trial that reported at that step or later.
+        """
+        return dict(self._all(rows.value_at_step, sql.SELECT_AT_STEP, (name, step)))
+
+    def last_steps(self) -> dict[str, int]:
+        """Return each metric that was reported, and its last step in any trial."""
+        return dict(self._all(rows.last_step, sql.SELECT_LAST_STEPS))
+
     def complete(self, after: int, upto: int) -> list[Ended]:
         """Return the trials that were complete after one tick and up to another, with reports."""
         found = []

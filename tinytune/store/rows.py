@@ -324,6 +324,18 @@ def metric(row: Sequence[Any]) -> tuple[str, int, float]:
     return _text(name), step, math.nan if value is None else _real(value)
 
 
+def value_at_step(row: Sequence[Any]) -> tuple[int, float]:
+    """Return (trial, value) of a report."""
+    trial, step, value = row
+    return _whole(trial), metric(("", step, value))[2]
+
+
+def last_step(row: Sequence[Any]) -> tuple[str, int]:
+    """Return a metric's name and its last step."""
+    name, step, _ = metric((*row, 0.0))
+    return name, step
+
+
 def document(text: object) -> Any:
     """Return a JSON document as Python wrote it: without infinity, and not nested without end."""
     try:

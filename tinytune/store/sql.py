@@ -412,6 +412,19 @@ GROUP BY m.trial, m.name
 SELECT_LAST_METRICS_OF = """
 SELECT name, max(tick), value FROM metric WHERE trial = ? AND attempt = ? GROUP BY name
 """
+# What each trial that came as far as a step had reported last by then. The latest report of a step
+# counts, and comes last.
+SELECT_AT_STEP = """
+SELECT m.trial, m.step, m.value FROM trial AS t JOIN metric AS m
+ON m.trial = t.number AND m.attempt = t.attempt AND m.name = ?1
+WHERE t.told IS NOT NULL
+AND m.step = (SELECT max(step) FROM metric
+              WHERE trial = t.number AND attempt = t.attempt AND name = ?1 AND step <= ?2)
+AND EXISTS (SELECT 1 FROM metric
+            WHERE trial = t.number AND attempt = t.attempt AND name = ?1 AND step >= ?2)
+ORDER BY m.trial, m.tick
+"""
+SELECT_LAST_STEPS = "SELECT name, max(step) FROM metric GROUP BY name"
 SELECT_ATTEMPTS = """
 SELECT attempt, worker, started, ended, ending, error FROM attempt WHERE trial = ? ORDER BY attempt
 """

@@ -1,0 +1,132 @@
+"""What to do about what mattered, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from tinytune.distributions import Float, Int, Value
+from tinytune.importance.evidence import Column, Evidence
+from tinytune.importance.region import best_region
+
+EDGE = 0.1  # of the range at each end
+MOST_FIT = 0.3  # R^2 below which a forest is no witness
+MOST = 0.8  # of all importance is "most"
+
+
+def negligible(dimension: int) -> float:
+    """Return the share below which a parameter hardly matters: half an equal one, at most 0.1."""
+    return min(0.1, 0.5 / dimension)
+
+
+def of_parameter(
+    column: Column,
+    evidence: Evidence,
+    estimate: tuple[float, float, float] | None,
+    joint: float,
+    dimension: int,
+) -> Iterator[str]:
+    """Yield what to do about a parameter.
+
+    `estimate` is its share and the ends of its interval, `joint` what it has in pairs; both of them
+    must be small for it not to matter.
+    """
+    name, tried = column.name, int(column.active.sum())
+    if estimate is None:
+        few = f"it was active in {tried} trials" if column.distinct > 1 else _single(column)
+        yield f"`{name}`: {few}, nothing can be said of it"
+        return
+    share, low, high = estimate
+    limit = negligible(dimension)
+    if high < limit and joint < 2 * limit:
+        best = column.values[evidence.best]
+        example = "" if best is None else f", for example at {shown(best)} as in the best trial"
+        yield f"`{name}` hardly matters: fix it{example}"
+        return
+    if low <= 0 and high - low > 0.3:
+        yield f"`{name}` may matter or not: more trials would tell"
+    edge = _edge(column, evidence)
+    if edge is not None:
+        yield f"the best `{name}` lies at the {edge} of its range: widen it, if it may go there"
+    elif low > limit:
+        yield from _narrow(column, evidence)
+    if share > limit:
+        yield from _few_values(column, tried)
+
+
+def of_study(
+    evidence: Evidence, shares: Sequence[float], names: Sequence[str], fit: float | None
+) -> Iterator[str]:
+    """Yield what is to be said of the whole study; names and shares by importance."""
+    if fit is not None and fit < MOST_FIT:
+        yield (
+            f"the forest explains {max(fit, 0.0):.0%} of the variance of trials that it had not "
+            "seen: do not rely on these numbers; more trials, or --method ped-anova, may help"
+        )
+    total = sum(shares)
+    if len(evidence.columns) < 2 or total <= 0:
+        return
+    upto = np.cumsum(shares) / total
+    needed = int(np.searchsorted(upto, MOST)) + 1
+    if needed < len(evidence.columns):
+        them = _joined([f"`{name}`" for name in names[:needed]])
+        yield f"most of what mattered is {them}"
+    first = next(column for column in evidence.columns if column.name == names[0])
+    on_grid = int(evidence.count ** (1 / len(evidence.columns)) + 1e-9)
+    if first.distinct > 2 * on_grid:
+        yield (
+            f"of `{first.name}`, which mattered most, {first.distinct} values were tried; a full "
+            f"grid of {evidence.count} trials has {on_grid} of each parameter"
+        )
+
+
+def shown(value: Value) -> str:
+    """Return a value as people read it."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _single(column: Column) -> str:
+    value = next((v for v in column.values if v is not None), None)
+    return "it was never active" if value is None else f"it was {shown(value)} in all trials"
+
+
+def _edge(column: Column, evidence: Evidence) -> str | None:
+    """Return which end of its range half of the best trials lie at, and the best one too."""
+    of, possible = column.parameter.distribution, column.possible
+    if not isinstance(of, (Float, Int)) or (possible is not None and possible < 5):
+        return None
+    top = evidence.top & column.active
+    place = column.place
+    for edge, bound, away in (("lower", of.low, place), ("upper", of.high, 1.0 - place)):
+        near = away <= EDGE
+        if near[evidence.best] and np.mean(near[top]) >= 0.5:
+            return f"{edge} edge, {shown(bound)},"
+    return None
+
+
+def _narrow(column: Column, evidence: Evidence) -> Iterator[str]:
+    region = best_region(column, evidence.top)
+    if region is None:
+        return
+    if not column.is_ordered:
+        usual = region.usual
+        if len(usual) == 1 and len(region.options) < (column.possible or 2):
+            yield f"nearly all of the best trials have `{column.name}` {shown(usual[0][0])}"
+    elif region.width < 0.25:
+        between = f"between {shown(region.low)} and {shown(region.high)}"
+        yield f"the best `{column.name}` lies {between}: look closer there"
+
+
+def _few_values(column: Column, tried: int) -> Iterator[str]:
+    """Yield the argument against grids: few values of what matters, again and again."""
+    possible = column.possible or tried
+    if column.is_ordered and 4 * column.distinct <= min(tried, possible):
+        yield (
+            f"only {column.distinct} values of `{column.name}` were tried in {tried} trials: a "
+            "search that is no grid tries a new one in each"
+        )
+
+
+def _joined(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
