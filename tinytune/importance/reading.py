@@ -75,6 +75,10 @@ def _value(
     name = question.metric
     if question.step is not None:
         there = reader.values_at(name, question.step)
+        if not there:
+            raise UsageError(
+                f"no trial of {reader.path} had reported {name!r} by step {question.step}"
+            )
         return lambda trial: there.get(trial.number)
     if question.is_goal:  # what failed is worse than everything else
         is_first = name == record.goals[0].name
