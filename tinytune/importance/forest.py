@@ -88,8 +88,9 @@ def _splits(
     """Return each node's best column, -1 where it is a leaf, and the threshold; (k,) each."""
     nodes, columns = len(counts), len(level.order)
     starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
-    base = np.bincount(level.node, target[level.order[0]]) ** 2 / counts
-    spread = np.bincount(level.node, target[level.order[0]] ** 2) - base  # sum of squares
+    y = target[level.order[0]]
+    base = np.bincount(level.node, y) ** 2 / counts
+    spread = np.bincount(level.node, y**2) - base  # sum of squares around the mean
     gain, threshold = np.empty((columns, nodes)), np.empty((columns, nodes))
     for j, order in enumerate(level.order):
         gain[j], threshold[j] = _best_of_column(
@@ -97,11 +98,11 @@ def _splits(
         )
     gain -= base
     most = gain.max(axis=0)
-    chance = np.where(
-        gain >= most - _TIED * spread, ties(depth, columns * nodes).reshape(columns, nodes), -1.0
-    )
-    column = chance.argmax(axis=0)
-    column[~((most > _TIED * spread) & (spread > 1e-24))] = -1
+    # Also without any gain: where only two columns together say something, neither does alone.
+    is_impure = np.maximum.reduceat(y, starts) > np.minimum.reduceat(y, starts)
+    chance = ties(depth, columns * nodes).reshape(columns, nodes)
+    column = np.where(gain >= most - _TIED * spread, chance, -1.0).argmax(axis=0)
+    column[~(is_impure & np.isfinite(most))] = -1
     return column, threshold[column, np.arange(nodes)]
 
 
