@@ -102,6 +102,7 @@ _USAGES = {
     "searches": "",
     "stoppings": "",
     "stopping-report": "STUDY",
+    "importance": "STUDY",
     "verify": "STUDY",
     "replicate": "STUDY",
     "extract": "STUDY DIR",

@@ -74,6 +74,12 @@ def result(params):
     return float(total)
 
 
+def balanced(params):
+    """Return a function to which all three parameters matter, alone and together."""
+    x, y, z = params["x"], params["y"], params["z"]
+    return float(0.4 * x + 1.5 * y + 0.08 * z + 0.5 * x * y)
+
+
 def study_of(optuna, case):
     found = optuna.create_study(direction=case["direction"])
     distributions = {entry["name"]: distribution(optuna, entry) for entry in case["space"]}
@@ -95,7 +101,7 @@ def distribution(optuna, entry):
 
 def case(space, count, seed, direction="minimize", concentration=1.0, digits=None):
     params = configurations(space, count, seed, concentration)
-    values = [result(each) for each in params]
+    values = [balanced(each) if space is LINEAR else result(each) for each in params]
     if digits is not None:  # many equal values
         values = [round(value, digits) for value in values]
     return {"space": space, "direction": direction, "params": params, "values": values}

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.faults.hostile_files import spoken
 from tests.studies import make_study
 from tinytune import draw
 from tinytune.distributions import Choice, Float, Int, LogNormal, Normal
@@ -109,12 +110,12 @@ def boxes(tree, ranges):
 
 def test_the_forest_finds_what_optunas_forest_finds():
     # Not the same trees: theirs come from scikit-learn's random numbers. From seed to seed, each
-    # of the two moves by up to 0.03.
+    # of the two moves by up to 0.02.
     case = REFERENCE["cases"]["linear"]
     space = Space.from_json(json.dumps({"parameters": case["space"]}))
     evidence = evidence_of(space, case["params"], case["values"])
     found = {name: shares.mean() for name, shares in fanova(evidence).alone.items()}
-    assert found == pytest.approx(case["fanova"], abs=0.05)
+    assert found == pytest.approx(case["fanova"], abs=0.03)
 
 
 # Equal to exact indices
@@ -179,12 +180,11 @@ def test_options_count_by_their_weights(weights):
 
 
 def test_a_forest_on_random_trials_comes_near():
-    # On 300 random trials a forest sees less than there is; 0.08 is three times what ten seeds
-    # differ by.
+    # A forest on 300 random trials sees too little of what is weak: up to 0.05 in ten seeds.
     space = Space.of({"x": Float(0, 1), "y": Float(0, 1), "z": Float(0, 1)})
     found = fanova(drawn(space, 300, lambda p: 3 * p["x"] + 2 * p["y"] - p["z"]))
     exact = {"x": 9 / 14, "y": 4 / 14, "z": 1 / 14}
-    assert {n: s.mean() for n, s in found.alone.items()} == pytest.approx(exact, abs=0.08)
+    assert {n: s.mean() for n, s in found.alone.items()} == pytest.approx(exact, abs=0.06)
     assert found.fit["x"] > 0.9
 
 
@@ -254,6 +254,18 @@ def test_large_is_good_where_it_is_said(method):
     large = measure(drawn(SPACE, 60, lambda p: -of_x(p), direction="maximize"), method)
     assert small == large
     assert by_name(small)["x"].region.high < 0.6
+
+
+@pytest.mark.parametrize("size", [1e-280, 1e300])
+def test_values_of_any_size_are_compared(size):
+    plain, sized = (drawn(SPACE, 40, f) for f in (of_x, lambda p: size * of_x(p) - size))
+    for method in ("ped-anova", "fanova"):
+        one, other = (by_name(measure(each, method)) for each in (plain, sized))
+        for name, each in one.items():
+            assert other[name].estimate.share == pytest.approx(each.estimate.share, abs=1e-6)
+    params = [SPACE.sample(1, number, "test") for number in range(40)]
+    ends = [1.7e308 if p["x"] < 0.5 else -1.7e308 for p in params]
+    assert by_name(measure(evidence_of(SPACE, params, ends), "fanova"))["x"].estimate.share > 0.9
 
 
 @pytest.mark.parametrize("method", ["ped-anova", "fanova"])
@@ -485,3 +497,69 @@ def test_what_mattered_for_another_number(curves):
             reading.read(reader, "foo")
         with pytest.raises(UsageError, match="'foo': reported were loss, size"):
             reading.read(reader, "foo", step=1)
+
+
+# The command
+
+
+def test_the_table_is_for_people(curves):
+    code, out, errors = spoken("importance", curves)
+    assert (code, errors) == (0, "")
+    head, counts, _, names, _, first, *_ = out.splitlines()
+    assert head == "what mattered for loss (small is good), by PED-ANOVA"
+    assert counts.startswith("40 trials; the best ")
+    assert "active in" in names  # since `n` is not always there
+    assert first.split()[0] == "value"
+    assert "- effective dimension " in out
+    assert "x1b" not in out
+
+
+def test_json_and_csv_are_for_scripts(curves):
+    document = json.loads(spoken("importance", curves, "--format", "json")[1])
+    assert (document["method"], document["metric"], document["trials"]) == ("ped-anova", "loss", 40)
+    assert {each["name"] for each in document["parameters"]} == {"x", "kind", "n", "value"}
+    assert sum(e["importance"] or 0 for e in document["parameters"]) == pytest.approx(1)
+    rows = spoken("importance", curves, "--format", "csv")[1].splitlines()
+    assert rows[0].startswith("parameter,importance,low,high,trials,distinct,possible,best,")
+    assert len(rows) == 5
+    pairs = json.loads(spoken("importance", curves, "--pairs", "--format", "json")[1])
+    assert pairs["method"] == "fanova"
+    assert len(pairs["pairs"]) == 5  # where `n` is active, `kind` has one value
+    assert "x x value" in spoken("importance", curves, "--pairs", "--format", "markdown")[1]
+    rows = spoken("importance", curves, "--pairs", "--format", "csv")[1].splitlines()
+    assert rows[0] == "first,second,importance,low,high"
+    assert len(rows) == 6
+
+
+def test_steps_stand_side_by_side(curves):
+    out = spoken("importance", curves, "--at", 0, "--at", 4)[1]
+    assert out.splitlines()[2].split() == ["parameter", "step", "0", "step", "4"]
+    assert [line.split()[0] for line in out.splitlines()[4:6]] == ["value", "x"]
+    assert "trials that came so far: 40 at step 0, 20 at step 4" in out
+    both = json.loads(spoken("importance", curves, "--at", 0, "--at", 4, "--format", "json")[1])
+    assert [each["step"] for each in both] == [0, 4]
+    alone = json.loads(spoken("importance", curves, "--at", 4, "--format", "json")[1])
+    assert alone == both[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--method", "shapley"], "there is no method 'shapley': use ped-anova or fanova"),
+        (["--method", "ped-anova", "--pairs"], "does not look at pairs"),
+        (["--at", "7"], "at step 7 or later: the last step is 4"),
+        (["--metric", "foo"], "has a number 'foo'"),
+    ],
+)
+def test_the_command_refuses_in_one_sentence(curves, arguments, told):
+    code, out, errors = spoken("importance", curves, *arguments)
+    assert (code, out) == (2, "")
+    assert told in errors
+    assert len(errors.splitlines()) == 1
+
+
+def test_a_young_study_says_what_is_missing(tmp_path):
+    path = make_study(tmp_path)
+    code, out, errors = spoken("importance", path)
+    assert (code, out) == (2, "")
+    assert errors.startswith(f"tinytune: {path}: no trial that counts has a value")

@@ -111,7 +111,7 @@ def _write_schema(path: Path, texts: list[tuple[str, str]]) -> None:
 def readings() -> dict[str, tuple]:
     """Return what reads a study: the words of the command -> its function and arguments."""
     from tinytune.cli import app as commands
-    from tinytune.cli import logs, proof
+    from tinytune.cli import importance, logs, proof
 
     return {
         "best": (commands.best, (None, Format.TABLE)),
@@ -139,6 +139,15 @@ def readings() -> dict[str, tuple]:
         "verify --format=json": (proof.verify, (None, "json")),
         "stopping-report": (proof.stopping_report, ("table",)),
         "stopping-report --format=json": (proof.stopping_report, ("json",)),
+        # By the quick method alone: the other one reads no more than this does.
+        "importance --format=json": (
+            importance.importance,
+            (None, False, None, False, None, ListFormat.JSON),
+        ),
+        "importance --metric=loss --at=0": (
+            importance.importance,
+            (None, False, "loss", False, [0], ListFormat.TABLE),
+        ),
         "status": (commands.status, (False, "table")),
         "status --format=json": (commands.status, (False, "json")),
     }

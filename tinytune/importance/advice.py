@@ -64,7 +64,7 @@ def of_study(
             f"the forest explains {max(fit, 0.0):.0%} of the variance of trials that it had not "
             "seen: do not rely on these numbers; more trials, or --method ped-anova, may help"
         )
-    square = (evidence.loss - evidence.loss.mean()) ** 2
+    square = (evidence.scaled - evidence.scaled.mean()) ** 2
     if fit is not None and square.max() > 0.5 * square.sum():
         yield (
             f"trial {evidence.numbers[square.argmax()]} alone makes up more than half of the "

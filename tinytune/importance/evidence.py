@@ -10,6 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from tinytune.bounds import is_finite
 from tinytune.distributions import Choice, Distribution, Float, Int, Value
 from tinytune.history import Direction, TrialRecord
 from tinytune.space import Parameter, Params, Space
@@ -82,6 +83,14 @@ class Evidence:
     def count(self) -> int:
         """How many trials count."""
         return len(self.loss)
+
+    @cached_property
+    def scaled(self) -> Floats:
+        """The losses from 0, the best, to 1, so that no square is out of range; shape (n,)."""
+        halves = self.loss / 2  # their differences are finite, those of the losses may not be
+        halves -= halves.min()
+        result: Floats = halves / (halves.max() or 1.0)
+        return result
 
     @cached_property
     def top(self) -> Bools:
@@ -202,6 +211,6 @@ def _indices(of: Choice, values: Sequence[Value]) -> Ints:
 
 
 def _number(value: Value) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ValueError(f"{value!r:.40} is not a number")  # noqa: TRY004 - as of any wrong value
+    if not isinstance(value, (int, float)) or not is_finite(value):
+        raise ValueError(f"{value!r:.40} is not a finite number")
     return value

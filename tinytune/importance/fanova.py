@@ -51,7 +51,7 @@ def fanova(evidence: Evidence, seed: int = 0) -> Fractions:
     pairs: dict[tuple[str, str], Floats] = {}
     fit: dict[str, float] = {}
     for rows, own, columns in _groups(evidence):
-        found, quality = _forest(evidence.loss[rows], [_cut(c, rows) for c in columns], seed)
+        found, quality = _forest(evidence.scaled[rows], [_cut(c, rows) for c in columns], seed)
         for i, column in enumerate(columns):
             if column.name in own:
                 alone[column.name], fit[column.name] = found[i, i], quality
@@ -66,7 +66,7 @@ def _groups(evidence: Evidence) -> Iterator[tuple[Bools, set[str], list[Column]]
     """Yield trials, the parameters that are active just there, and all that are active there."""
     masks = {column.active.tobytes(): column.active for column in evidence.columns}
     for rows in masks.values():
-        if rows.sum() < LEAST_ACTIVE or np.ptp(evidence.loss[rows]) == 0:
+        if rows.sum() < LEAST_ACTIVE or np.ptp(evidence.scaled[rows]) == 0:
             continue
         there = [c for c in evidence.columns if c.active[rows].all() and _cut(c, rows).distinct > 1]
         own = {c.name for c in there if np.array_equal(c.active, rows)}

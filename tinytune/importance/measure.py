@@ -119,7 +119,7 @@ def _problem(evidence: Evidence) -> str | None:
             f"{evidence.count} trials count, {evidence.with_value} of them with a value: what "
             f"mattered shows in {LEAST_TRIALS} or more, {LEAST_VALUES} of them with a value"
         )
-    if np.ptp(evidence.loss) == 0:
+    if np.ptp(evidence.scaled) == 0:
         return f"all {evidence.count} trials have the same value: nothing can have mattered"
     if not any(_says_something(column) for column in evidence.columns):
         return "no parameter had two values in enough trials: nothing can be compared"
