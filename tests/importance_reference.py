@@ -80,6 +80,11 @@ def balanced(params):
     return float(0.4 * x + 1.5 * y + 0.08 * z + 0.5 * x * y)
 
 
+def whatever_kind(params):
+    """Return a function whose best values there are beside each option."""
+    return result({**params, "kind": "a"}) + 0.5 * abs(params.get("y", 0.4) - 0.4)
+
+
 def study_of(optuna, case):
     found = optuna.create_study(direction=case["direction"])
     distributions = {entry["name"]: distribution(optuna, entry) for entry in case["space"]}
@@ -99,9 +104,9 @@ def distribution(optuna, entry):
     return kinds.FloatDistribution(entry["low"], entry["high"], **options)
 
 
-def case(space, count, seed, direction="minimize", concentration=1.0, digits=None):
+def case(space, count, seed, direction="minimize", concentration=1.0, digits=None, function=result):
     params = configurations(space, count, seed, concentration)
-    values = [balanced(each) if space is LINEAR else result(each) for each in params]
+    values = [function(each) for each in params]
     if digits is not None:  # many equal values
         values = [round(value, digits) for value in values]
     return {"space": space, "direction": direction, "params": params, "values": values}
@@ -129,12 +134,13 @@ def main():
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore")
     cases = {
-        "linear": case(LINEAR, 100, 0),
+        "linear": case(LINEAR, 100, 0, function=balanced),
         "mixed": case(MIXED, 80, 1),
         "mixed, maximized": case(MIXED, 60, 2, direction="maximize"),
         "mixed, concentrated": case(MIXED, 120, 3, concentration=3.0),
         "conditional": case(CONDITIONAL, 90, 4),
         "conditional, maximized": case(CONDITIONAL, 60, 7, direction="maximize"),
+        "conditional, both": case(CONDITIONAL, 100, 8, function=whatever_kind),
         "ties": case(MIXED, 70, 5, digits=0),
     }
     for each in cases.values():
@@ -143,7 +149,7 @@ def main():
     linear = cases["linear"]
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
     linear["fanova"] = evaluator.evaluate(study_of(optuna, linear))
-    small = case(LINEAR, 25, 6)
+    small = case(LINEAR, 25, 6, function=balanced)
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0, n_trees=4)
     evaluator.evaluate(study_of(optuna, small))
     trees = [tree_of(one) for one in evaluator._evaluator._trees]

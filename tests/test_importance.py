@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -67,9 +68,9 @@ def test_ped_anova_equals_optunas(name):
 
 
 def test_the_reference_has_conditional_parameters_that_matter():
-    case = REFERENCE["cases"]["conditional, maximized"]
-    assert case["ped_anova"]["n"] > 1e-4
-    assert any("n" not in params for params in case["params"])
+    case = REFERENCE["cases"]["conditional, both"]
+    assert min(case["ped_anova"][name] for name in ("n", "y")) > 1e-4
+    assert {"n" in params for params in case["params"]} == {True, False}
 
 
 @pytest.mark.parametrize("tree", REFERENCE["trees"])
@@ -336,6 +337,17 @@ def test_a_parameter_is_compared_only_where_it_is_active():
     assert by_rank["n"].estimate.share > by_rank["x"].estimate.share
 
 
+def test_pairs_are_told_of_all_trials_in_which_both_are_active():
+    ranges = {"x": Float(0, 1), "y": Float(0, 1), "k": Choice("a", "b")}
+    partly = Space.of({**ranges, "n": Float(0, 1, when={"k": "b"})})
+    evidence = drawn(partly, 80, lambda p: p["x"] * p["y"] + (p["k"] == "b"))
+    without = replace(evidence, columns=evidence.columns[:3])
+    pairs, fewer = (fanova(each).pairs for each in (evidence, without))
+    assert set(fewer) == {("x", "y"), ("x", "k"), ("y", "k")}
+    assert set(pairs) == {*fewer, ("x", "n"), ("y", "n")}
+    assert all(np.array_equal(pairs[names], fewer[names]) for names in fewer)
+
+
 def test_too_few_trials_with_a_parameter_say_nothing_of_it():
     space = Space.of({"x": Float(0, 1), "k": Choice("a", "b"), "n": Int(1, 9, when={"k": "b"})})
     params = [
@@ -417,6 +429,30 @@ def test_what_hardly_matters_is_to_be_fixed_and_an_edge_to_be_widened():
     assert 0.003 < region.low < 0.01 < region.high < 0.03
 
 
+def test_one_lucky_trial_at_an_edge_is_no_reason_to_widen():
+    params = [{"x": i / 40, "y": 0.5, "k": "a"} for i in range(41)]
+    values = [abs(p["x"] - 0.6) for p in params[:-1]] + [-1.0]
+    told = by_name(measure(evidence_of(SPACE, params, values)))["x"].advice
+    assert not any("edge" in sentence for sentence in told)
+
+
+def test_what_matters_only_with_another_parameter_is_not_to_be_fixed():
+    evidence = drawn(SPACE, 300, lambda p: (p["x"] - 0.5) * (p["y"] - 0.5))
+    found = measure(evidence, "fanova")
+    assert found.pairs[0].names == ("x", "y")
+    assert found.pairs[0].estimate.share > 0.5
+    fixed = [each.name for each in found.parameters if any("fix it" in a for a in each.advice)]
+    assert fixed == ["k"]
+
+
+def test_what_few_trials_cannot_tell_is_not_to_be_fixed():
+    found = by_name(measure(drawn(SPACE, 30, of_x)))
+    for each in (found["y"], found["k"]):
+        assert each.estimate.share < 0.1 < each.estimate.high
+        assert not any("fix it" in sentence for sentence in each.advice)
+    assert found["y"].advice == ("`y` may matter or not: more trials would tell",)
+
+
 def test_a_grid_tries_few_values_of_what_matters():
     points = [0.1, 0.3, 0.5, 0.7, 0.9]
     params = [{"x": x, "y": y, "k": k} for x in points for y in points for k in "abc"]
@@ -485,6 +521,20 @@ def test_what_mattered_at_a_step(curves):
             reading.read(reader, step=5)
         with pytest.raises(UsageError, match="had reported 'loss' by step -1"):
             reading.read(reader, step=-1)
+
+
+def test_failed_trials_of_a_file_are_the_worst_and_waiting_ones_do_not_count(tmp_path):
+    path = make_study(tmp_path, budget=30)
+    with Study(path) as study:
+        for _ in range(20):
+            one = study.ask()
+            study.tell(one, math.nan if one.params["x"] < -0.3 else one.params["x"])
+    with Reader(path) as reader:
+        _, evidence = reading.read(reader)
+    failed = np.array([state == "failed" for state in evidence.states])
+    assert (evidence.count, evidence.left_out) == (20, 0)
+    assert 3 < failed.sum() < 12
+    assert set(evidence.loss[failed]) == {evidence.loss.max()}
 
 
 def test_what_mattered_for_another_number(curves):
