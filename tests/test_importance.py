@@ -15,7 +15,7 @@ from tinytune import draw
 from tinytune.distributions import Choice, Float, Int, LogNormal, Normal
 from tinytune.errors import UsageError
 from tinytune.history import TrialRecord
-from tinytune.importance import reading
+from tinytune.importance import advice, reading
 from tinytune.importance.evidence import gather
 from tinytune.importance.fanova import Axis, decompose, encoded, fanova
 from tinytune.importance.forest import Leaves, grow
@@ -443,6 +443,9 @@ def test_what_matters_only_with_another_parameter_is_not_to_be_fixed():
     assert found.pairs[0].estimate.share > 0.5
     fixed = [each.name for each in found.parameters if any("fix it" in a for a in each.advice)]
     assert fixed == ["k"]
+    x = evidence.columns[0]
+    assert not any("fix it" in a for a in advice.of_parameter(x, evidence, (0, 0, 0), 0.5, 3))
+    assert any("fix it" in a for a in advice.of_parameter(x, evidence, (0, 0, 0), 0.0, 3))
 
 
 def test_what_few_trials_cannot_tell_is_not_to_be_fixed():
