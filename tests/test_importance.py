@@ -362,11 +362,12 @@ def test_too_few_trials_with_a_parameter_say_nothing_of_it():
 
 def test_a_failed_trial_is_as_bad_as_the_worst_and_a_stopped_one_has_its_last_value():
     params = [{"x": i / 30, "y": 0.5, "k": "a"} for i in range(30)]
-    states = ["failed" if i < 8 else "stopped" if i < 12 else "complete" for i in range(30)]
+    states = ["failed"] * 8 + ["stopped"] * 3 + ["paused"] + ["complete"] * 18
     values = [None if i < 9 else float(i) for i in range(30)]
     evidence = evidence_of(SPACE, params, values, states)
     assert list(evidence.loss[:10]) == [29.0] * 9 + [9.0]
-    assert (evidence.by_state("failed"), evidence.by_state("stopped")) == (8, 4)
+    found = measure(evidence)
+    assert (found.trials, found.failed, found.stopped, found.paused) == (30, 8, 3, 1)
     assert evidence.with_value == 21
     assert not evidence.top[:9].any()
     assert evidence.top[9:14].all()

@@ -61,6 +61,7 @@ class Measured:
     pairs: tuple[Pair, ...]  # of fANOVA; the most important one first
     trials: int  # that counted
     stopped: int  # of them, with their last value
+    paused: int  # of them, with their last value
     failed: int  # of them, as bad as the worst
     left_out: int  # ended, and did not count
     top: int  # that are taken for the best
@@ -95,6 +96,7 @@ def measure(evidence: Evidence, method: Method = "ped-anova", seed: int = 0) -> 
         pairs,
         evidence.count,
         evidence.by_state("stopped"),
+        evidence.by_state("paused"),
         evidence.by_state("failed"),
         evidence.left_out,
         int(evidence.top.sum()),

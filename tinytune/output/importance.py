@@ -24,6 +24,7 @@ def json_of(question: Question, found: Measured) -> dict[str, Any]:
         "method": found.method,
         "trials": found.trials,
         "stopped": found.stopped,
+        "paused": found.paused,
         "failed": found.failed,
         "left_out": found.left_out,
         "top": found.top,
@@ -101,6 +102,7 @@ def _headline(question: Question, found: Measured) -> str:
     at = "" if question.step is None else f" at step {question.step}"
     trials = counted(found.trials, "trial")
     inside = [f"{found.stopped} stopped (their last value)" if found.stopped else "",
+              f"{found.paused} paused (their last value)" if found.paused else "",
               f"{found.failed} failed (as the worst)" if found.failed else ""]  # fmt: skip
     among = ", ".join(filter(None, inside))
     said = f"{trials}{f', of them {among}' if among else ''}; the best {found.top}"
