@@ -337,6 +337,14 @@ def test_a_parameter_is_compared_only_where_it_is_active():
     assert by_rank["n"].estimate.share > by_rank["x"].estimate.share
 
 
+def test_a_parameter_that_none_of_the_best_trials_had():
+    space = Space.of({"k": Choice("a", "b"), "n": Float(0, 1, when={"k": "b"})})
+    found = measure(drawn(space, 60, lambda p: p.get("n", -1.0)))
+    each = by_name(found)["n"]
+    assert (each.estimate.share, each.region, each.best) == (0, None, None)
+    assert each.advice == ("none of the best trials had `n`",)
+
+
 def test_pairs_are_told_of_all_trials_in_which_both_are_active():
     ranges = {"x": Float(0, 1), "y": Float(0, 1), "k": Choice("a", "b")}
     partly = Space.of({**ranges, "n": Float(0, 1, when={"k": "b"})})
@@ -455,6 +463,20 @@ def test_what_few_trials_cannot_tell_is_not_to_be_fixed():
         assert each.estimate.share < 0.1 < each.estimate.high
         assert not any("fix it" in sentence for sentence in each.advice)
     assert found["y"].advice == ("`y` may matter or not: more trials would tell",)
+
+
+def test_where_a_search_has_not_looked_nothing_is_to_be_fixed():
+    params = [
+        {"x": i / 60, "y": 0.5 + i % 7 / 100, "k": "b" if i % 20 == 0 else "a"} for i in range(60)
+    ]
+    evidence = evidence_of(SPACE, params, [p["x"] for p in params])
+    assert [column.is_uneven for column in evidence.columns] == [False, True, True]
+    found = measure(evidence)
+    assert "where the search looked, which was not everywhere" in by_name(found)["k"].advice[0]
+    assert any("more closely at some values of `y` and `k`" in text for text in found.advice)
+    even = [{"x": x / 4, "y": y, "k": k} for x in range(5) for y in (0, 1) for k in "abc"]
+    for each in (evidence_of(SPACE, even, range(30)), drawn(SPACE, 30, of_x)):
+        assert not any(column.is_uneven for column in each.columns)
 
 
 def test_a_grid_tries_few_values_of_what_matters():
@@ -579,7 +601,8 @@ def test_json_and_csv_are_for_scripts(curves):
     pairs = json.loads(spoken("importance", curves, "--pairs", "--format", "json")[1])
     assert pairs["method"] == "fanova"
     assert len(pairs["pairs"]) == 5  # where `n` is active, `kind` has one value
-    assert "x x value" in spoken("importance", curves, "--pairs", "--format", "markdown")[1]
+    out = spoken("importance", curves, "--pairs", "--format", "markdown")[1]
+    assert "x \N{MULTIPLICATION SIGN} value" in out
     rows = spoken("importance", curves, "--pairs", "--format", "csv")[1].splitlines()
     assert rows[0] == "first,second,importance,low,high"
     assert len(rows) == 6

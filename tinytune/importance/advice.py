@@ -39,17 +39,18 @@ def of_parameter(
         return
     share, low, high = estimate
     limit = negligible(dimension)
-    if high < limit and joint < 2 * limit:
-        best = column.values[evidence.best]
-        example = "" if best is None else f", for example at {shown(best)} as in the best trial"
-        yield f"`{name}` hardly matters: fix it{example}"
+    if not (evidence.top & column.active).any():
+        yield f"none of the best trials had `{name}`"
+        return
+    if high < limit and joint < limit:
+        yield _fix(column, evidence)
         return
     if low <= 0 and high - low > 0.3:
         yield f"`{name}` may matter or not: more trials would tell"
     edge = _edge(column, evidence)
     if edge is not None:
         yield f"the best `{name}` lies at the {edge} of its range: widen it, if it may go there"
-    elif low > limit:
+    elif low > limit and not column.is_uneven:  # else the search is there already
         yield from _narrow(column, evidence)
     if share > limit:
         yield from _few_values(column, tried)
@@ -78,6 +79,12 @@ def of_study(
     if needed < len(evidence.columns):
         them = _joined([f"`{name}`" for name in names[:needed]])
         yield f"most of what mattered is {them}"
+    crowded = [f"`{column.name}`" for column in evidence.columns if column.is_uneven]
+    if crowded:
+        yield (
+            f"the search looked more closely at some values of {_joined(crowded)}: importance "
+            "holds where it looked; trials by random or sobol tell of the whole space"
+        )
     first = next(column for column in evidence.columns if column.name == names[0])
     on_grid = int(evidence.count ** (1 / len(evidence.columns)) + 1e-9)
     if first.distinct > 2 * on_grid:
@@ -95,6 +102,17 @@ def shown(value: Value) -> str:
 def _single(column: Column) -> str:
     value = next((v for v in column.values if v is not None), None)
     return "it was never active" if value is None else f"it was {shown(value)} in all trials"
+
+
+def _fix(column: Column, evidence: Evidence) -> str:
+    if column.is_uneven:
+        return (
+            f"`{column.name}` hardly mattered where the search looked, which was not everywhere: "
+            "try other values before you fix it"
+        )
+    best = column.values[evidence.best]
+    example = "" if best is None else f", for example at {shown(best)} as in the best trial"
+    return f"`{column.name}` hardly matters: fix it{example}"
 
 
 def _edge(column: Column, evidence: Evidence) -> str | None:

@@ -20,6 +20,9 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 
+_PARTS = 10
+
+
 @dataclass(frozen=True, eq=False)
 class Column:
     """One parameter's values in n trials, on the scale on which it is searched.
@@ -61,6 +64,26 @@ class Column:
     def distinct(self) -> int:
         """How many different values were tried."""
         return len(np.unique(self.offset[self.active]))
+
+    @cached_property
+    def is_uneven(self) -> bool:
+        """Whether the trials crowd in a part of the range, as those of searches that learn do.
+
+        That is where the shares p of up to ten equal parts differ from even ones q by more than
+        chance allows, sum (p - q)^2 / q > 1/2 + 2 (parts - 1) / n.
+        """
+        unit, count = self.unit[self.active], int(self.active.sum())
+        if self.shares is not None:
+            even, part = self.shares, self.offset[self.active].astype(np.int64)
+        else:
+            parts = max(min(_PARTS, self.distinct), 1)
+            even, part = (
+                np.full(parts, 1 / parts),
+                np.minimum((unit * parts).astype(np.int64), parts - 1),
+            )
+        found = np.bincount(part, minlength=len(even)) / max(count, 1)
+        differ = float(((found - even) ** 2 / even).sum())
+        return count > 0 and differ > 0.5 + 2 * (len(even) - 1) / count
 
     @property
     def possible(self) -> int | None:

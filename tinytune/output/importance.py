@@ -11,6 +11,7 @@ from tinytune.importance.reading import Question
 from tinytune.output.formats import ListFormat, clean, counted, csv_text, table
 
 _NAMES = {"ped-anova": "PED-ANOVA", "fanova": "fANOVA"}
+_MOST_PAIRS = 10  # in the table
 _HEADER = ("parameter", "importance", "low", "high", "trials", "distinct", "possible",
            "best", "region_low", "region_high")  # fmt: skip
 
@@ -136,11 +137,17 @@ def _table(found: Measured, form: ListFormat) -> str:
 
 def _pairs(found: Measured, form: ListFormat) -> str:
     rows = [
-        (f"{pair.names[0]} x {pair.names[1]}", _share(pair.estimate), _interval(pair.estimate))
-        for pair in found.pairs
+        (
+            f"{pair.names[0]} \N{MULTIPLICATION SIGN} {pair.names[1]}",
+            _share(pair.estimate),
+            _interval(pair.estimate),
+        )
+        for pair in found.pairs[:_MOST_PAIRS]
     ]
     style = "github" if form == ListFormat.MARKDOWN else "simple"
-    return table(("only together", "importance", "interval"), rows, style) if rows else ""
+    shown_pairs = table(("only together", "importance", "interval"), rows, style) if rows else ""
+    more = len(found.pairs) - _MOST_PAIRS
+    return f"{shown_pairs}\nand {more} more" if more > 0 else shown_pairs
 
 
 def _share(estimate: Estimate | None) -> str:
