@@ -15,7 +15,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = Path(tempfile.mkdtemp(prefix="tinytune-docs-"))
-(FOLDER / "examples").symlink_to(ROOT / "examples")
 
 
 def show(command: str, code: int = 0) -> None:
@@ -23,6 +22,9 @@ def show(command: str, code: int = 0) -> None:
 
     `code` is the exit code that it must have.
     """
+    if not (FOLDER / "examples").exists():  # `end` was called, for another document
+        FOLDER.mkdir(exist_ok=True)
+        (FOLDER / "examples").symlink_to(ROOT / "examples")
     words = shlex.split(command)
     if words[0] == "tinytune":
         words[:1] = [sys.executable, "-m", "tinytune"]
