@@ -438,6 +438,18 @@ def test_what_hardly_matters_is_to_be_fixed_and_an_edge_to_be_widened():
     assert 0.003 < region.low < 0.01 < region.high < 0.03
 
 
+def test_chance_is_told_from_what_matters():
+    noise = draw.uniforms(100, 0, 0, "test")
+    params = [SPACE.sample(1, number, "test") for number in range(100)]
+    nothing = measure(evidence_of(SPACE, params, noise))
+    assert "no parameter matters more in 100 trials than chance" in nothing.advice[0]
+    assert all(each.may_be_chance or each.estimate.high < 0.1 for each in nothing.parameters)
+    something = measure(evidence_of(SPACE, params, noise + [3 * p["x"] for p in params]))
+    assert by_name(something)["x"].estimate.share > by_name(something)["x"].chance
+    assert not by_name(something)["x"].may_be_chance
+    assert "most of what mattered is `x`" in something.advice
+
+
 def test_one_lucky_trial_at_an_edge_is_no_reason_to_widen():
     params = [{"x": i / 40, "y": 0.5, "k": "a"} for i in range(41)]
     values = [abs(p["x"] - 0.6) for p in params[:-1]] + [-1.0]
@@ -453,8 +465,10 @@ def test_what_matters_only_with_another_parameter_is_not_to_be_fixed():
     fixed = [each.name for each in found.parameters if any("fix it" in a for a in each.advice)]
     assert fixed == ["k"]
     x = evidence.columns[0]
-    assert not any("fix it" in a for a in advice.of_parameter(x, evidence, (0, 0, 0), 0.5, 3))
-    assert any("fix it" in a for a in advice.of_parameter(x, evidence, (0, 0, 0), 0.0, 3))
+    for joint, is_to_be_fixed in ((0.5, False), (0.0, True)):
+        known = advice.Known(0.0, 0.0, 0.0, joint, 0.1, may_be_chance=False)
+        told = list(advice.of_parameter(x, evidence, known))
+        assert any("fix it" in sentence for sentence in told) == is_to_be_fixed
 
 
 def test_what_few_trials_cannot_tell_is_not_to_be_fixed():
@@ -462,7 +476,6 @@ def test_what_few_trials_cannot_tell_is_not_to_be_fixed():
     for each in (found["y"], found["k"]):
         assert each.estimate.share < 0.1 < each.estimate.high
         assert not any("fix it" in sentence for sentence in each.advice)
-    assert found["y"].advice == ("`y` may matter or not: more trials would tell",)
 
 
 def test_where_a_search_has_not_looked_nothing_is_to_be_fixed():
@@ -596,7 +609,7 @@ def test_json_and_csv_are_for_scripts(curves):
     assert {each["name"] for each in document["parameters"]} == {"x", "kind", "n", "value"}
     assert sum(e["importance"] or 0 for e in document["parameters"]) == pytest.approx(1)
     rows = spoken("importance", curves, "--format", "csv")[1].splitlines()
-    assert rows[0].startswith("parameter,importance,low,high,trials,distinct,possible,best,")
+    assert rows[0].startswith("parameter,importance,low,high,chance,trials,distinct,possible,best,")
     assert len(rows) == 5
     pairs = json.loads(spoken("importance", curves, "--pairs", "--format", "json")[1])
     assert pairs["method"] == "fanova"

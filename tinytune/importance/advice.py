@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,77 +21,104 @@ def negligible(dimension: int) -> float:
     return min(0.1, 0.5 / dimension)
 
 
-def of_parameter(
-    column: Column,
-    evidence: Evidence,
-    estimate: tuple[float, float, float] | None,
-    joint: float,
-    dimension: int,
-) -> Iterator[str]:
-    """Yield what to do about a parameter.
+@dataclass(frozen=True)
+class Known:
+    """What is known of a parameter's importance."""
 
-    `estimate` is its share and the ends of its interval, `joint` what it has in pairs; both of them
-    must be small for it not to matter.
-    """
+    share: float
+    low: float  # of the interval
+    high: float
+    joint: float  # what it has in pairs; that must be small too for it not to matter
+    limit: float  # below which it hardly matters
+    may_be_chance: bool
+
+
+def is_negligible(known: Known) -> bool:
+    """Return whether a parameter hardly matters, neither alone nor with another one, for sure."""
+    return max(known.high, known.joint) < known.limit
+
+
+def of_parameter(column: Column, evidence: Evidence, known: Known | None) -> Iterator[str]:
+    """Yield what to do about a parameter."""
     name, tried = column.name, int(column.active.sum())
-    if estimate is None:
+    if known is None:
         few = f"it was active in {tried} trials" if column.distinct > 1 else _single(column)
         yield f"`{name}`: {few}, nothing can be said of it"
         return
-    share, low, high = estimate
-    limit = negligible(dimension)
     if not (evidence.top & column.active).any():
         yield f"none of the best trials had `{name}`"
         return
-    if high < limit and joint < limit:
+    if is_negligible(known):
         yield _fix(column, evidence)
         return
-    if low <= 0 and high - low > 0.3:
-        yield f"`{name}` may matter or not: more trials would tell"
+    if known.may_be_chance:
+        return  # it is told of all such parameters at once
     edge = _edge(column, evidence)
     if edge is not None:
         yield f"the best `{name}` lies at the {edge} of its range: widen it, if it may go there"
-    elif low > limit and not column.is_uneven:  # else the search is there already
+    elif known.low > known.limit and not column.is_uneven:  # else the search is there already
         yield from _narrow(column, evidence)
-    if share > limit:
+    if known.share > known.limit:
         yield from _few_values(column, tried)
 
 
 def of_study(
-    evidence: Evidence, shares: Sequence[float], names: Sequence[str], fit: float | None
+    evidence: Evidence, found: Sequence[tuple[str, float, bool]], fit: float | None
 ) -> Iterator[str]:
-    """Yield what is to be said of the whole study; names and shares by importance."""
-    if fit is not None and fit < MOST_FIT:
+    """Yield what is to be said of the whole study.
+
+    `found` holds names, shares and whether they may be chance, the most important one first.
+    """
+    yield from _of_forest(evidence, fit)
+    unsure = [f"`{name}`" for name, _, may_be_chance in found if may_be_chance]
+    count, dimension = evidence.count, len(evidence.columns)
+    if len(unsure) == len(found):
         yield (
-            f"the forest explains {max(fit, 0.0):.0%} of the variance of trials that it had not "
-            "seen: do not rely on these numbers; more trials, or --method ped-anova, may help"
+            f"no parameter matters more in {count:,} trials than chance would make it seem: more "
+            "trials would tell, if any of them matters"
         )
-    square = (evidence.scaled - evidence.scaled.mean()) ** 2
-    if fit is not None and square.max() > 0.5 * square.sum():
-        yield (
-            f"trial {evidence.numbers[square.argmax()]} alone makes up more than half of the "
-            "variance that is explained here; to --method ped-anova only its rank counts"
-        )
-    total = sum(shares)
-    if len(evidence.columns) < 2 or total <= 0:
         return
-    upto = np.cumsum(shares) / total
-    needed = int(np.searchsorted(upto, MOST)) + 1
-    if needed < len(evidence.columns):
-        them = _joined([f"`{name}`" for name in names[:needed]])
-        yield f"most of what mattered is {them}"
+    shares = np.array([share for _, share, _ in found])
+    upto = np.cumsum(shares) / (shares.sum() or 1.0)
+    needed = found[: int(np.searchsorted(upto, MOST)) + 1]
+    them = [f"`{name}`" for name, _, may_be_chance in needed if not may_be_chance]
+    if them and len(them) < dimension:
+        yield f"most of what mattered is {_joined(them)}"
+    if unsure:
+        verb = "matters" if len(unsure) == 1 else "matter"
+        yield (
+            f"{_joined(unsure)} {verb} no more than chance would make it seem: more trials would "
+            "tell"
+        )
     crowded = [f"`{column.name}`" for column in evidence.columns if column.is_uneven]
     if crowded:
         yield (
             f"the search looked more closely at some values of {_joined(crowded)}: importance "
             "holds where it looked; trials by random or sobol tell of the whole space"
         )
-    first = next(column for column in evidence.columns if column.name == names[0])
-    on_grid = int(evidence.count ** (1 / len(evidence.columns)) + 1e-9)
-    if first.distinct > 2 * on_grid:
+    first = next(column for column in evidence.columns if column.name == found[0][0])
+    on_grid = int(count ** (1 / dimension) + 1e-9)
+    if dimension > 1 and first.distinct > 2 * on_grid:
         yield (
-            f"of `{first.name}`, which mattered most, {first.distinct} values were tried; a full "
-            f"grid of {evidence.count} trials has {on_grid} of each parameter"
+            f"of `{first.name}`, which mattered most, {first.distinct:,} values were tried; a full "
+            f"grid of {count:,} trials has {on_grid} of each parameter"
+        )
+
+
+def _of_forest(evidence: Evidence, fit: float | None) -> Iterator[str]:
+    """Yield what speaks against a forest's numbers; `fit` is None where there is no forest."""
+    if fit is None:
+        return
+    if fit < MOST_FIT:
+        yield (
+            f"the forest explains {max(fit, 0.0):.0%} of the variance of trials that it had not "
+            "seen: do not rely on these numbers; more trials, or --method ped-anova, may help"
+        )
+    square = (evidence.scaled - evidence.scaled.mean()) ** 2
+    if square.max() > 0.5 * square.sum():
+        yield (
+            f"trial {evidence.numbers[square.argmax()]} alone makes up more than half of the "
+            "variance that is explained here; to --method ped-anova only its rank counts"
         )
 
 

@@ -19,7 +19,7 @@ from tinytune.importance.evidence import Bools, Column, Evidence, Floats, Ints
 from tinytune.importance.forest import Leaves, grow
 
 TREES = 64
-MOST_ROWS = 1000  # of a tree: more trials make more different trees
+MOST_ROWS = 600  # of a tree: more trials make more different trees
 _MOST_HELD = 300  # rows on which the forest is tested
 LEAST_ACTIVE = 10  # trials in which a parameter must be active
 

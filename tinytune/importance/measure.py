@@ -36,6 +36,8 @@ class Importance:
 
     name: str
     estimate: Estimate | None
+    chance: float | None  # of PED-ANOVA: the share that chance alone may make up, 1 time in 20
+    may_be_chance: bool
     trials: int  # in which it was active
     distinct: int  # values that were tried
     possible: int | None  # values that there are; None: a continuum
@@ -80,16 +82,20 @@ def measure(evidence: Evidence, method: Method = "ped-anova", seed: int = 0) -> 
         raise UsageError(problem)
     pairs: tuple[Pair, ...] = ()
     joint: dict[str, float] = {}
+    chance: dict[str, float] = {}
     fit = None
     if method == "ped-anova":
-        estimates = _shares(evidence, seed)
+        estimates, chance = _shares(evidence, seed)
     else:
         estimates, pairs, joint, fit = _fractions(evidence, seed)
-    found = [_importance(c, evidence, estimates.get(c.name), joint) for c in evidence.columns]
+    found = [
+        _importance(column, evidence, estimates.get(column.name), chance.get(column.name), joint)
+        for column in evidence.columns
+    ]
     found.sort(
         key=lambda each: -1.0 if each.estimate is None else each.estimate.share, reverse=True
     )
-    shares = [each.estimate.share for each in found if each.estimate is not None]
+    said = [(p.name, p.estimate.share, p.may_be_chance) for p in found if p.estimate is not None]
     return Measured(
         method,
         tuple(found),
@@ -100,9 +106,9 @@ def measure(evidence: Evidence, method: Method = "ped-anova", seed: int = 0) -> 
         evidence.by_state("failed"),
         evidence.left_out,
         int(evidence.top.sum()),
-        effective_dimension(shares),
+        effective_dimension([share for _, share, _ in said]),
         fit,
-        tuple(advice.of_study(evidence, shares, [each.name for each in found], fit)),
+        tuple(advice.of_study(evidence, said, fit)),
     )
 
 
@@ -132,8 +138,8 @@ def _says_something(column: Column) -> bool:
     return bool(column.active.sum() >= LEAST_TRIALS) and column.distinct > 1
 
 
-def _shares(evidence: Evidence, seed: int) -> dict[str, Estimate]:
-    """Return PED-ANOVA's importances as shares of their sum.
+def _shares(evidence: Evidence, seed: int) -> tuple[dict[str, Estimate], dict[str, float]]:
+    """Return PED-ANOVA's importances as shares of their sum, and the shares of chance.
 
     The interval is two standard deviations of the bootstrap to each side: its quantiles would lie
     too high where nothing matters, since a divergence cannot fall below 0.
@@ -142,11 +148,14 @@ def _shares(evidence: Evidence, seed: int) -> dict[str, Estimate]:
     asked = np.array([_says_something(column) for column in evidence.columns])
     shares = _normalised(found.found[None, :] * asked)[0]
     deviation = 1.96 * _normalised(found.resampled * asked).std(axis=0)
-    return {
-        column.name: _cut(shares[i], shares[i] - deviation[i], shares[i] + deviation[i])
-        for i, column in enumerate(evidence.columns)
-        if asked[i]
+    total = float((found.found * asked).sum())
+    chance = found.chance / total if total > 0 else np.ones(len(asked))
+    names = {i: column.name for i, column in enumerate(evidence.columns) if asked[i]}
+    estimates = {
+        name: _cut(shares[i], shares[i] - deviation[i], shares[i] + deviation[i])
+        for i, name in names.items()
     }
+    return estimates, {name: min(float(chance[i]), 1.0) for i, name in names.items()}
 
 
 def _normalised(table: Floats) -> Floats:
@@ -186,20 +195,35 @@ def _cut(share: float, low: float, high: float) -> Estimate:
 
 
 def _importance(
-    column: Column, evidence: Evidence, estimate: Estimate | None, joint: dict[str, float]
+    column: Column,
+    evidence: Evidence,
+    estimate: Estimate | None,
+    chance: float | None,
+    joint: dict[str, float],
 ) -> Importance:
-    region = best_region(column, evidence.top)
-    best = column.values[evidence.best]
-    bounds = None if estimate is None else (estimate.share, estimate.low, estimate.high)
-    others = len(evidence.columns)
-    said = advice.of_parameter(column, evidence, bounds, joint.get(column.name, 0.0), others)
+    known, unsure = None, False
+    if estimate is not None:
+        unsure = estimate.low <= 0 and estimate.high > 0.3
+        if chance is not None:
+            unsure = estimate.share <= chance
+        known = advice.Known(
+            estimate.share,
+            estimate.low,
+            estimate.high,
+            joint.get(column.name, 0.0),
+            advice.negligible(len(evidence.columns)),
+            may_be_chance=unsure,
+        )
+        unsure &= not advice.is_negligible(known)
     return Importance(
         column.name,
         estimate,
+        chance,
+        unsure,
         int(column.active.sum()),
         column.distinct,
         column.possible,
-        best,
-        region,
-        tuple(said),
+        column.values[evidence.best],
+        best_region(column, evidence.top),
+        tuple(advice.of_parameter(column, evidence, known)),
     )

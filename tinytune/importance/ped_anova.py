@@ -20,28 +20,33 @@ from tinytune.portable.arrays import normal_cdf
 
 CELLS = 50  # of the grid on which densities are estimated
 RESAMPLES = 200
+SHUFFLES = 20
 _LEAST_SIGMA = 0.5 / 1.64  # in cells: nine tenths of a kernel lie in its own
 _TINY = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
 class Divergences:
-    """The importance of d parameters, and of as many in trials that were drawn anew."""
+    """The importance of d parameters, how sure it is, and how much of it may be chance."""
 
     found: Floats  # (d,), not below 0
-    resampled: Floats  # (RESAMPLES, d)
+    resampled: Floats  # (RESAMPLES, d): in trials that were drawn anew
+    chance: Floats  # (d,): the largest of 20 in which others were called the best, at random
 
 
 def ped_anova(evidence: Evidence, seed: int = 0) -> Divergences:
-    """Return each parameter's divergence, and those of 200 bootstrap samples of the trials."""
-    draws = np.concatenate([np.ones((1, evidence.count)), _samples(evidence.count, seed)])
+    """Return each parameter's divergence, those of 200 bootstrap samples, and those of chance."""
+    count = evidence.count
+    draws = np.concatenate([np.ones((1, count)), _samples(count, seed)])
     order = np.argsort(evidence.loss, kind="stable")
     ordered = evidence.loss[order]
     cuts = np.array([cutoff(ordered, weights) for weights in draws[:, order]])
     best = draws * (evidence.loss <= cuts[:, None])  # (1 + RESAMPLES, n)
+    draws = np.concatenate([draws, np.ones((SHUFFLES, count))])
+    best = np.concatenate([best, best[0][_shuffles(count, seed)]])
     found = [_importance(column, draws, best) for column in evidence.columns]
-    table = np.stack(found, axis=1)  # (1 + RESAMPLES, d)
-    return Divergences(table[0], table[1:])
+    table = np.stack(found, axis=1)  # (1 + RESAMPLES + SHUFFLES, d)
+    return Divergences(table[0], table[1:-SHUFFLES], table[-SHUFFLES:].max(axis=0))
 
 
 def _samples(count: int, seed: int) -> Floats:
@@ -49,6 +54,12 @@ def _samples(count: int, seed: int) -> Floats:
     uniform = draw.uniforms(RESAMPLES * count, seed, 0, "importance", "ped-anova")
     picked = (uniform * count).astype(np.int64).reshape(RESAMPLES, count)
     return np.stack([np.bincount(row, minlength=count) for row in picked]).astype(np.float64)
+
+
+def _shuffles(count: int, seed: int) -> Ints:
+    """Return random orders of the trials, shape (SHUFFLES, count)."""
+    uniform = draw.uniforms(SHUFFLES * count, seed, 0, "importance", "shuffles")
+    return np.argsort(uniform.reshape(SHUFFLES, count), axis=1, kind="stable")
 
 
 def _importance(column: Column, all_trials: Floats, best: Floats) -> Floats:

@@ -12,7 +12,7 @@ from tinytune.output.formats import ListFormat, clean, counted, csv_text, table
 
 _NAMES = {"ped-anova": "PED-ANOVA", "fanova": "fANOVA"}
 _MOST_PAIRS = 10  # in the table
-_HEADER = ("parameter", "importance", "low", "high", "trials", "distinct", "possible",
+_HEADER = ("parameter", "importance", "low", "high", "chance", "trials", "distinct", "possible",
            "best", "region_low", "region_high")  # fmt: skip
 
 
@@ -46,8 +46,8 @@ def csv_of(found: Measured) -> str:
     for each in found.parameters:
         estimate = _estimate_json(each.estimate)
         region = (None, None) if each.region is None else (each.region.low, each.region.high)
-        rows.append([each.name, *estimate.values(), each.trials, each.distinct, each.possible,
-                     each.best, *region])  # fmt: skip
+        rows.append([each.name, *estimate.values(), each.chance, each.trials, each.distinct,
+                     each.possible, each.best, *region])  # fmt: skip
     return csv_text(_HEADER, rows)
 
 
@@ -124,6 +124,8 @@ def _table(found: Measured, form: ListFormat) -> str:
     header = ["parameter", "importance", "interval", "values tried", "the best trials", "the best"]
     if partly:
         header.insert(3, "active in")
+    if found.fit is None:
+        header.insert(3, "by chance")
     rows = []
     for each in found.parameters:
         row: list[object] = [each.name, _share(each.estimate), _interval(each.estimate),
@@ -131,6 +133,8 @@ def _table(found: Measured, form: ListFormat) -> str:
                              else shown(each.best)]  # fmt: skip
         if partly:
             row.insert(3, each.trials)
+        if found.fit is None:
+            row.insert(3, "" if each.chance is None else f"to {each.chance:.2f}")
         rows.append(row)
     return table(header, rows, "github" if form == ListFormat.MARKDOWN else "simple")
 
@@ -189,6 +193,8 @@ def _parameter_json(each: Importance) -> dict[str, Any]:
     return {
         "name": each.name,
         **_estimate_json(each.estimate),
+        "chance": each.chance,
+        "may_be_chance": each.may_be_chance,
         "trials": each.trials,
         "distinct": each.distinct,
         "possible": each.possible,
