@@ -103,13 +103,18 @@ CREATE TABLE worker (
 ) STRICT;
 
 -- One row for each trial: the configuration, and its current or last attempt.
+-- Trials of origin 'confirm' run another one's configuration again, under other
+-- seeds (`tinytune confirm`). They are beside the search: it is not told of them,
+-- stopping rules neither see nor stop them, and the budget does not count them.
 CREATE TABLE trial (
     number    INTEGER PRIMARY KEY CHECK (number >= 0),   -- 0, 1, 2, … without a gap
     state     TEXT    NOT NULL CHECK (state IN ('waiting', 'running', 'complete', 'stopped', 'paused', 'failed')),
-    origin    TEXT    NOT NULL CHECK (origin IN ('default', 'search', 'manual', 'copy')),
+    origin    TEXT    NOT NULL CHECK (origin IN ('default', 'search', 'manual', 'copy', 'confirm')),
     search    TEXT    NOT NULL,                -- 'name/version' of the search that suggested it
     seed      INTEGER NOT NULL,                -- for the objective's own randomness
     copied    INTEGER,                         -- number of the other study's trial that it repeats
+    confirms  INTEGER REFERENCES trial (number),         -- the trial whose configuration it runs again
+    repeat    INTEGER CHECK (repeat >= 0),     -- which run of it: runs of one number share a seed
     params    TEXT,                            -- NULL until suggested; inactive parameters are absent
     asked     INTEGER NOT NULL,                -- tick of its first claim; rises with the number
     suggested INTEGER,                         -- tick at which params were written
@@ -132,7 +137,9 @@ CREATE TABLE trial (
     CHECK ((suggested IS NULL) = (params IS NULL)),
     CHECK (state <> 'running' OR worker IS NOT NULL),
     CHECK (state <> 'complete' OR value IS NOT NULL),
-    CHECK ((state = 'failed') = (error IS NOT NULL))
+    CHECK ((state = 'failed') = (error IS NOT NULL)),
+    CHECK ((origin = 'confirm') = (confirms IS NOT NULL)),
+    CHECK ((confirms IS NULL) = (repeat IS NULL))
 ) STRICT;
 
 -- The rows that are looked for often are few; each of these indexes holds only those.
@@ -142,7 +149,8 @@ CREATE INDEX trial_manual ON trial (number) WHERE origin = 'manual';
 CREATE INDEX trial_stopped ON trial (told) WHERE state = 'stopped';
 CREATE INDEX trial_paused ON trial (told) WHERE state = 'paused';
 CREATE INDEX trial_failed ON trial (told) WHERE state = 'failed';
-CREATE INDEX trial_value ON trial (value) WHERE state = 'complete';
+CREATE INDEX trial_value ON trial (value) WHERE state = 'complete' AND confirms IS NULL;
+CREATE UNIQUE INDEX trial_repeat ON trial (confirms, repeat) WHERE confirms IS NOT NULL;
 CREATE UNIQUE INDEX trial_told ON trial (told) WHERE told IS NOT NULL;
 
 -- Earlier attempts at a trial that did not end it: the worker died, or gave

@@ -77,7 +77,7 @@ def _gaps(trials: list[TrialRecord]) -> str:
 
 
 def _over_budget(trials: list[TrialRecord], budget: int | None) -> str:
-    ended = sum(trial.told is not None for trial in trials)
+    ended = sum(trial.told is not None and trial.confirms is None for trial in trials)
     return f"{ended} trials ended of {budget}" if budget is not None and ended > budget else ""
 
 
@@ -118,7 +118,7 @@ def _repeated(trials: list[TrialRecord], search: str) -> str:
         return ""
     seen: dict[str, int] = {}
     for trial in trials:
-        if trial.params is not None and trial.origin != "manual":
+        if trial.params is not None and trial.origin not in ("manual", "confirm"):
             first = seen.setdefault(repr(trial.params), trial.number)
             if first != trial.number:
                 return f"trials {first} and {trial.number} are the same point"

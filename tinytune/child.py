@@ -71,7 +71,8 @@ def _work(
         order["since_tick"],
     )
     around, keeping = Environment(order["environment"]), Keeping.from_json(order["checkpoints"])
-    with Study(Path(order["study"]), source, around, checkpoints=keeping) as study:
+    path, only = Path(order["study"]), order["repeats_only"]
+    with Study(path, source, around, checkpoints=keeping, repeats_only=only) as study:
         recorded = objective if recorder is None else capture.Recorded(objective, recorder)
         teller = None if order["pace"] is None else pace.teller(order["pace"])
         return work(study, recorded, limits, interrupt, show=teller)

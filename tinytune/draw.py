@@ -95,6 +95,11 @@ def trial_seed(seed: int, number: int) -> int:
     return key(seed, number, "objective") >> 96
 
 
+def confirm_seed(seed: int, repeat: int) -> int:
+    """Return the seed of a run that confirms a configuration: the same for all configurations."""
+    return key(seed, repeat, "confirm") >> 96
+
+
 def permuted(index: int, size: int, seed: int, purpose: str) -> int:
     """Return where `index` lands in a random order of range(size), without building that order.
 

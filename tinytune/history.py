@@ -13,6 +13,7 @@ from tinytune.space import Params, Space
 
 State: TypeAlias = Literal["waiting", "running", "complete", "stopped", "paused", "failed"]
 STATES: tuple[State, ...] = ("waiting", "running", "complete", "stopped", "paused", "failed")
+_ENDED: tuple[State, ...] = STATES[2:]
 _PLAIN = re.compile(r"([\w@%+=:./-]|\{\w+\})+", re.ASCII)  # what needs no quotes
 Direction: TypeAlias = Literal["minimize", "maximize"]
 
@@ -196,6 +197,7 @@ class Claim:
     seed: int  # for the objective's own randomness
     params: Params | None
     waited: bool  # it was in the file before: its params are whatever the file says
+    is_repeat: bool = False  # it confirms another trial
 
 
 @dataclass(frozen=True)
@@ -263,6 +265,8 @@ class TrialRecord:
     seconds: float | None
     error: str | None
     traceback: str | None
+    confirms: int | None = None  # the trial whose configuration it runs again
+    repeat: int | None = None  # which run of it; those of one number share a seed
 
 
 @dataclass(frozen=True)
@@ -319,14 +323,20 @@ class Output:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a study is."""
+    """How far a study is; runs that confirm a configuration are counted by themselves."""
 
     counts: dict[State, int]
     budget: int | None
     best: TrialRecord | None
     steps: int = 0  # reported by all trials
+    repeats: dict[State, int] = field(default_factory=dict)
 
     @property
     def ended(self) -> int:
         """The number of trials that ended, one way or another."""
-        return sum(self.counts[state] for state in ("complete", "stopped", "paused", "failed"))
+        return sum(self.counts[state] for state in _ENDED)
+
+    @property
+    def repeats_ended(self) -> int:
+        """The number of runs that ended, of those that confirm a configuration."""
+        return sum(self.repeats.get(state, 0) for state in _ENDED)

@@ -69,7 +69,8 @@ def counts(lessons: Sequence[Lesson]) -> dict[str, int]:
 
 def _taught(record: StudyRecord, path: Path) -> Taught:
     with Reader(path) as reader, reader.snapshot():
-        other, trials, chain = reader.study(), reader.trials(), reader.chain()
+        other, chain = reader.study(), reader.chain()
+        trials = [trial for trial in reader.trials() if trial.confirms is None]
     here, there = record.goals[0], other.goals[0]
     if here != there:
         raise UsageError(

@@ -56,7 +56,10 @@ def numbers(text: str) -> list[int]:
 
 
 def chosen(reader: Reader, wanted: Sequence[int] | None, top: int | None) -> list[TrialRecord]:
-    """Return the trials to repeat: those wanted, the best few, or all that ended."""
+    """Return the trials to repeat: those wanted, the best few, or all that ended.
+
+    Trials that confirm others are left out unless they are wanted.
+    """
     if wanted is not None and top is not None:
         raise UsageError("give --trials or --top, not both")
     if top is not None:
@@ -66,6 +69,7 @@ def chosen(reader: Reader, wanted: Sequence[int] | None, top: int | None) -> lis
             trial
             for trial in reader.trials()
             if trial.told is not None and trial.params is not None and trial.state != "stopped"
+            if wanted is not None or trial.confirms is None
         ]
     if wanted is not None:
         by_number = {trial.number: trial for trial in trials}
@@ -111,7 +115,8 @@ def _copy(trial: TrialRecord, number: int, record: StudyRecord) -> TrialRecord:
     What a search suggests from the number alone it would suggest there too, so `verify` may
     recompute it; what it suggests from results it need not.
     """
-    same = trial.number == number and not options_class(record.search.name).learns
+    is_alone = trial.confirms is None and not options_class(record.search.name).learns
+    same = trial.number == number and is_alone
     return replace(trial, origin=trial.origin if same else "copy", copied=trial.number)
 
 

@@ -50,8 +50,10 @@ class Savings:
 def savings(reader: Reader) -> Savings:
     """Return what early stopping has saved in a study, as far as it has come."""
     with reader.snapshot():
-        record, trials, decisions = reader.study(), reader.trials(), reader.decisions()
-        steps = reader.steps()
+        record, every, decisions = reader.study(), reader.trials(), reader.decisions()
+        trials = [trial for trial in every if trial.confirms is None]
+        again = (trial for trial in every if trial.confirms is not None)
+        steps = reader.steps() - sum(len(_curve(reader, t, record.goals[0])) for t in again)
         curves = {trial.number: _curve(reader, trial, record.goals[0]) for trial in trials}
     goal = record.goals[0]
     complete = [t for t in trials if t.state == "complete" and t.value is not None]

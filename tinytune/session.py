@@ -77,6 +77,7 @@ class Work:
     with_git: bool = True
     capture: bool | None = None  # None: of commands, and where there are several workers
     checkpoints: Keeping = BESIDE
+    repeats_only: bool = False  # run no trial but those that confirm others
 
     def __post_init__(self) -> None:
         if self.workers < 1:
@@ -203,7 +204,7 @@ def extend(path: Path, trials: str | None, budget_steps: int | None = None) -> N
     with Reader(path) as reader:
         manual = reader.manual()
         if trials.startswith("+"):
-            more += reader.next_number() if record.budget is None else record.budget
+            more += reader.counted() if record.budget is None else record.budget
     budget = study.with_budget(replace(record, budget=more), manual).budget
     if budget != record.budget:
         study.set_budget(path, budget)
@@ -260,7 +261,8 @@ def run(path: Path, objective: Objective, target: str | None, how: Work, live: L
     worker is this process.
     """
     record = _found(path)
-    if record is not None and _is_endless(record) and how.timeout_seconds is None:
+    is_endless = record is not None and _is_endless(record) and not how.repeats_only
+    if is_endless and how.timeout_seconds is None:
         raise UsageError(f"{path} has no limit: say --trials N, --budget-steps N or --timeout 2h")
     deadline = None if how.timeout_seconds is None else time.monotonic() + how.timeout_seconds
     around = environment.gather(objective, path, with_git=how.with_git)
@@ -285,6 +287,7 @@ def run(path: Path, objective: Objective, target: str | None, how: Work, live: L
             how.debug,
             is_captured(how, target),
             how.checkpoints,
+            how.repeats_only,
         )
         # Several trials at once, or output that is kept: then no single trial is followed.
         is_followed = live.shows_pace and how.workers == 1 and not order.capture

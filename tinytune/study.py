@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -51,6 +51,7 @@ class Study:
         *,
         by_hand: bool = False,
         checkpoints: Keeping = BESIDE,
+        repeats_only: bool = False,
     ) -> None:
         self.path = Path(path)
         self._file = self.path.absolute()  # the objective may change the working directory
@@ -61,6 +62,7 @@ class Study:
             self._reader.close()
             raise
         self._source, self._environment = source, environment
+        self._repeats_only = repeats_only  # take no trial but those that confirm others
         self._by_hand = by_hand  # what is asked for is held after this process has ended
         self._store: Store | None = None
         self._heart: lease.Heart | None = None
@@ -142,7 +144,7 @@ class Study:
             token.number,
             params,
             claim.seed,
-            lambda step, metrics: self._referee.report(self._writer, token, step, metrics),
+            self._write(claim),
             token.attempt,
             lambda state: self._save(token, folder, state),
             lambda: self._load(token, folder),
@@ -159,6 +161,18 @@ class Study:
         if went_on is not None:
             self._referee.go_on(self._writer, token)
         return state
+
+    def _write(self, claim: Claim) -> Callable[[int, Mapping[str, float]], str | None]:
+        """Return how a trial reports; no stopping rule looks at one that confirms another."""
+        token = claim.token
+
+        def judged(step: int, metrics: Mapping[str, float]) -> str | None:
+            return self._referee.report(self._writer, token, step, metrics)
+
+        def written(step: int, metrics: Mapping[str, float]) -> None:
+            self._writer.report(token, step, metrics, counts=False)
+
+        return written if claim.is_repeat else judged
 
     def tell(self, trial: Trial, value: object = None) -> Outcome:
         """Write a trial's result: a number, named numbers, or an Outcome.
@@ -225,7 +239,7 @@ class Study:
         What was asked for by hand is not waited for.
         """
         self._bury_the_dead()
-        return not self._reader.has_open_trials()
+        return not self._reader.has_open_trials(repeats_only=self._repeats_only)
 
     def close(self) -> None:
         """Give back what is held, leave, and close the file; once closed, nothing more happens."""
@@ -266,6 +280,8 @@ class Study:
         writer, spec = self._writer, self.record.search
         if self._watch.is_due():
             self._bury_the_dead()
+        if self._repeats_only:
+            return writer.claim_repeat(self._worker)
         fold = self._working_fold()
         if fold.learns:
             return writer.claim(self._worker, spec.label, self.record.seed, None, self._promotable)

@@ -50,6 +50,7 @@ class Order:
     debug: bool = False
     capture: bool = False  # keep what the trials print in the study
     checkpoints: Keeping = BESIDE
+    repeats_only: bool = False  # run no trial but those that confirm others
 
     def text(self, descriptor: int, listener: Listener | None, pace: int | None = None) -> str:
         """Return the order as a child's argument, with what it inherits: socket, outputs, pace."""
@@ -66,6 +67,7 @@ class Order:
                 "debug": self.debug,
                 "socket": descriptor,
                 "pace": pace,
+                "repeats_only": self.repeats_only,
                 "capture": None if listener is None else listener.order,
                 "checkpoints": self.checkpoints.to_json(),
             }
@@ -204,12 +206,14 @@ class Supervisor:
         return running is not None and running.birth == trial.process.birth
 
     def _is_unfinished(self) -> bool:
+        if self.order.repeats_only:
+            return self.store.has_open_trials(repeats_only=True)
         record = self.store.study()
         if self.store.has_open_trials():
             return True
         if record.budget_steps is not None and self.store.steps() >= record.budget_steps:
             return False
-        return record.budget is None or self.store.next_number() < record.budget
+        return record.budget is None or self.store.counted() < record.budget
 
     def _start(self) -> None:
         ours, theirs = socket.socketpair()

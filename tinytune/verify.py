@@ -93,14 +93,18 @@ def _verdicts(reader: Reader, record: StudyRecord, trials: list[TrialRecord]) ->
             yield Verdict(trial.number, "not applicable", str(error))
         return
     past = _Past(reader, trials) if fold.learns else None
-    manual = sorted(trial.number for trial in trials if trial.origin == "manual")
+    others = sorted(trial.number for trial in trials if trial.origin in ("manual", "confirm"))
+    by_number = {trial.number: trial for trial in trials}
     for trial in sorted(trials, key=lambda trial: trial.asked):
+        if trial.confirms is not None:
+            yield _repeated(trial, by_number.get(trial.confirms), record.space)
+            continue
         reason = _why_not(trial, record)
         if reason:
             yield Verdict(trial.number, "not applicable", reason)
             continue
         if past is None:  # a suggestion depends on how many the search had made
-            place, pending = trial.number - bisect_left(manual, trial.number), []
+            place, pending = trial.number - bisect_left(others, trial.number), []
         else:
             fold.tell(past.results(before=trial.asked))
             place, pending = trial.number, past.pending
@@ -117,7 +121,7 @@ class _Past:
         events = [
             (trial.suggested, trial.number, trial.params)
             for trial in trials
-            if trial.suggested is not None and trial.params is not None
+            if trial.suggested is not None and trial.params is not None and trial.confirms is None
         ]
         self._suggested = sorted(events, key=lambda event: event[0])
         self._begun = 0  # so many suggestions had been made
@@ -154,15 +158,10 @@ def _why_not(trial: TrialRecord, record: StudyRecord) -> str:
 def _compared(
     trial: TrialRecord, fold: Fold, place: int, pending: list[Pending], space: Space
 ) -> Verdict:
-    stored, computed = trial.params or {}, fold.suggest(place, pending)
+    computed = fold.suggest(place, pending)
     if computed is None:
         return Verdict(trial.number, "differs", "the search suggests nothing here")
-    different = [
-        name
-        for name in dict.fromkeys([*stored, *computed])
-        if name not in stored or name not in computed or repr(stored[name]) != repr(computed[name])
-    ]
-    differences = tuple(_difference(space, name, stored, computed) for name in different)
+    differences = _differences(trial.params or {}, computed, space)
     if differences:
         return Verdict(trial.number, "differs", "", differences)
     if trial.origin != fold.origin(place, computed):
@@ -171,6 +170,24 @@ def _compared(
     if trial.search != label:
         return Verdict(trial.number, "differs", f"{label} suggests it, not {trial.search}")
     return Verdict(trial.number, "exact")
+
+
+def _repeated(trial: TrialRecord, confirmed: TrialRecord | None, space: Space) -> Verdict:
+    """Return whether a trial has the configuration of the one that it confirms."""
+    is_there = confirmed is not None and confirmed.confirms is None
+    if confirmed is None or not is_there or confirmed.state != "complete":
+        return Verdict(trial.number, "differs", f"trial {trial.confirms} has nothing to confirm")
+    differences = _differences(trial.params or {}, confirmed.params or {}, space)
+    return Verdict(trial.number, "differs" if differences else "exact", "", differences)
+
+
+def _differences(stored: Params, computed: Params, space: Space) -> tuple[Difference, ...]:
+    different = [
+        name
+        for name in dict.fromkeys([*stored, *computed])
+        if name not in stored or name not in computed or repr(stored[name]) != repr(computed[name])
+    ]
+    return tuple(_difference(space, name, stored, computed) for name in different)
 
 
 def _difference(space: Space, name: str, stored: Params, computed: Params) -> Difference:
@@ -182,6 +199,12 @@ def _difference(space: Space, name: str, stored: Params, computed: Params) -> Di
     return Difference(name, stored.get(name), computed.get(name), distance)
 
 
+def _seed(trial: TrialRecord, record: StudyRecord) -> int:
+    if trial.repeat is not None:
+        return draw.confirm_seed(record.seed, trial.repeat)
+    return draw.trial_seed(record.seed, trial.number)
+
+
 def _problems(
     reader: Reader, record: StudyRecord, trials: list[TrialRecord], broken: list[int]
 ) -> Iterator[str]:
@@ -189,7 +212,7 @@ def _problems(
     if missing:
         yield f"trial {missing[0]} is missing"
     for trial in trials:
-        if trial.copied is None and trial.seed != draw.trial_seed(record.seed, trial.number):
+        if trial.copied is None and trial.seed != _seed(trial, record):
             yield f"the seed of trial {trial.number} is not the study's"
     for number in broken:
         if number < 0:

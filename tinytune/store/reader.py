@@ -95,8 +95,18 @@ class Reader:
 
     def manual(self) -> int:
         """Return how many trials were given by hand."""
-        *_, manual, _ = self._db.one(sql.SELECT_NEXT) or sql.NOTHING
+        *_, manual, _, _ = self._db.one(sql.SELECT_NEXT) or sql.NOTHING
         return self._made(rows.number, (manual,), "a trial")
+
+    def counted(self) -> int:
+        """Return how many trials the budget counts: all but those that confirm others."""
+        next_one = self._db.one(sql.SELECT_NEXT) or sql.NOTHING
+        _, _, number, *_, repeats = self._made(rows.next_one, next_one, "a clock")
+        return number - repeats
+
+    def repeats(self) -> list[TrialRecord]:
+        """Return the runs that confirm others, by the number of those and then of their own."""
+        return self._records(sql.SELECT_REPEATS)
 
     def latest_search(self) -> str | None:
         """Return what made the latest suggestion, None if there is none yet."""
@@ -131,10 +141,13 @@ class Reader:
         total, *found = self._db.one(sql.COUNT_STATES) or (0,)
         others = dict(zip((s for s in STATES if s != "complete"), found, strict=True))
         left = max(total - sum(found), 0)
-        counts: dict[State, int] = {s: others.get(s, left) for s in STATES}
+        repeats = dict(self._all(rows.repeats, sql.COUNT_REPEATS))
+        counts: dict[State, int] = {
+            s: max(others.get(s, left) - repeats.get(s, 0), 0) for s in STATES
+        }
         _, budget, *_ = self._db.one(sql.SELECT_NEXT) or sql.NOTHING
         best = self.best(goal, 1)
-        return Progress(counts, budget, best[0] if best else None, self.steps())
+        return Progress(counts, budget, best[0] if best else None, self.steps(), repeats)
 
     def steps(self) -> int:
         """Return how many steps have been reported, in all attempts at all trials."""
@@ -352,9 +365,12 @@ class Reader:
             first = outside[0] if outside else 0
         return first, count
 
-    def has_open_trials(self) -> bool:
-        """Return whether a trial is running, or waiting to be run while there are steps left."""
-        (found,) = self._db.one(sql.HAS_OPEN) or (0,)
+    def has_open_trials(self, *, repeats_only: bool = False) -> bool:
+        """Return whether a trial is running, or waiting to be run while there are steps left.
+
+        With `repeats_only` it is asked of those that confirm others, which need no steps.
+        """
+        (found,) = self._db.one(sql.HAS_OPEN, (repeats_only,)) or (0,)
         return bool(found)
 
     def failures_since(self, tick: int) -> int:

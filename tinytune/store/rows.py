@@ -9,7 +9,7 @@ import json
 import math
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from tinytune.draw import SEED_LIMIT
 from tinytune.history import (
@@ -29,6 +29,7 @@ from tinytune.history import (
     RuleSpec,
     RunningTrial,
     SearchSpec,
+    State,
     StudyRecord,
     Token,
     TrialRecord,
@@ -133,7 +134,7 @@ def trial(row: Sequence[Any]) -> TrialRecord:
     """Return a trial's row as a record."""
     number, state, origin, search, seed, copied, params, value, results, *rest = row
     attempt, deaths, worker, *rest = rest
-    asked, suggested, told, started, finished, seconds, error, traceback = rest
+    asked, suggested, told, started, finished, seconds, error, traceback, confirms, repeat = rest
     if state not in STATES:
         raise ValueError(f"there is no state {state!r:.40}")
     values = {} if results is None else _object(results)
@@ -158,7 +159,17 @@ def trial(row: Sequence[Any]) -> TrialRecord:
         None if seconds is None else max(0.0, _finite(seconds)),
         None if error is None else _text(error),
         None if traceback is None else _text(traceback),
+        None if confirms is None else _whole(confirms),
+        None if repeat is None else _whole(repeat),
     )
+
+
+def repeats(row: Sequence[Any]) -> tuple[State, int]:
+    """Return a state, and how many runs that confirm a configuration are in it."""
+    state, count = row
+    if state not in STATES:
+        raise ValueError(f"there is no state {state!r:.40}")
+    return cast("State", state), _whole(count)
 
 
 def params(row: Sequence[Any]) -> dict[str, Any] | None:
@@ -176,9 +187,11 @@ def value(row: Sequence[Any]) -> tuple[int, float]:
     return _whole(row[0]), _finite(row[1])
 
 
-def next_one(row: Sequence[Any]) -> tuple[int, int | None, int, int | None, int, int | None]:
-    """Return tick, budget, next number, lowest waiting trial, count of manual ones, steps left."""
-    tick, budget, number, lowest, manual, steps = row
+def next_one(
+    row: Sequence[Any],
+) -> tuple[int, int | None, int, int | None, int, int | None, int]:
+    """Return tick, budget, next number, lowest waiting, count of manual, steps left, of repeats."""
+    tick, budget, number, lowest, manual, steps, repeats = row
     return (
         _whole(tick),
         None if budget is None else _whole(budget),
@@ -186,13 +199,15 @@ def next_one(row: Sequence[Any]) -> tuple[int, int | None, int, int | None, int,
         None if lowest is None else _whole(lowest),
         _whole(manual),
         None if steps is None else _whole(max(steps, 0)),
+        _whole(repeats),
     )
 
 
-def waiting(row: Sequence[Any]) -> tuple[int, int, int, dict[str, Any] | None]:
-    """Return attempt, tick of the first claim, seed and configuration of a trial that waited."""
-    attempt, asked, seed, _ = row
-    return _whole(attempt), _whole(asked), _whole(seed, 0, SEED_LIMIT), params(row)
+def waiting(row: Sequence[Any]) -> tuple[int, int, int, bool, dict[str, Any] | None]:
+    """Return attempt, tick of the first claim, seed, whether it confirms, and configuration."""
+    attempt, asked, seed, confirms, _ = row
+    whole = _whole(attempt), _whole(asked), _whole(seed, 0, SEED_LIMIT)
+    return *whole, confirms is not None, params(row)
 
 
 def paused_attempt(row: Sequence[Any]) -> tuple[int, int, int]:

@@ -31,7 +31,7 @@ SELECT_VOUCHER = "SELECT 1 FROM voucher WHERE mark = ?"
 INSERT_VOUCHER = "INSERT OR IGNORE INTO voucher (mark) VALUES (?)"
 SET_OBJECTIVE = "UPDATE study SET objective = ?"
 SET_BUDGET = """
-UPDATE study SET budget = max(?, (SELECT coalesce(max(number) + 1, 0) FROM trial))
+UPDATE study SET budget = max(?, (SELECT coalesce(max(number) + 1, 0) - count(confirms) FROM trial))
 """
 SET_BUDGET_STEPS = "UPDATE study SET budget_steps = max(?, (SELECT steps FROM clock))"
 SET_SOURCE = "UPDATE study SET source = ?"
@@ -102,7 +102,8 @@ COUNT_STEPS = """
 SELECT count(DISTINCT tick) FROM (
     SELECT tick, step, max(step) OVER (PARTITION BY trial, attempt ORDER BY tick, name
         ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
-    FROM metric WHERE tick <= ?)
+    FROM metric
+    WHERE tick <= ? AND trial NOT IN (SELECT number FROM trial WHERE confirms IS NOT NULL))
 WHERE before IS NULL OR step > before
 """
 IS_HELD = """
@@ -171,7 +172,8 @@ SELECT (SELECT tick FROM clock),
        (SELECT coalesce(max(number) + 1, 0) FROM trial),
        (SELECT min(number) FROM trial WHERE state = 'waiting'),
        (SELECT count(*) FROM trial WHERE origin = 'manual'),
-       (SELECT budget_steps - steps FROM study, clock)
+       (SELECT budget_steps - steps FROM study, clock),
+       (SELECT count(*) FROM trial WHERE confirms IS NOT NULL)
 """
 NEXT_NUMBER = "SELECT coalesce(max(number) + 1, 0) FROM trial"
 INSERT_TRIAL = """
@@ -181,17 +183,19 @@ VALUES (?1, 'running', ?2, ?3, ?4, ?5, ?6, ?7, 1, ?8, ?6, ?9)
 """
 INSERT_WAITING = """
 INSERT INTO trial (number, state, origin, search, seed, copied, params, asked, suggested, attempt,
-                   seal)
-VALUES (?1, 'waiting', ?2, ?3, ?4, ?5, ?6, ?7, ?7, 0, digest(?1, ?2, ?3, ?4, ?5, ?6, ?7))
+                   confirms, repeat, seal)
+VALUES (?1, 'waiting', ?2, ?3, ?4, ?5, ?6, ?7, ?7, 0, ?8, ?9,
+        digest(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9))
 """
 SELECT_BROKEN_TRIALS = """
 SELECT number FROM trial
-WHERE seal <> digest(number, origin, search, seed, copied, params, asked)
+WHERE seal <> digest(number, origin, search, seed, copied, params, asked, confirms, repeat)
    OR seal IS NULL AND told IS NULL AND (origin IN ('manual', 'copy') OR copied IS NOT NULL)
+   OR seal IS NULL AND confirms IS NOT NULL
 """
 TAKE_WAITING = """
 UPDATE trial SET state = 'running', attempt = attempt + 1, worker = ?, claimed = ?, started = ?
-WHERE number = ? RETURNING attempt, asked, seed, params
+WHERE number = ? RETURNING attempt, asked, seed, confirms, params
 """
 SET_PARAMS = """
 UPDATE trial SET params = ?, suggested = ?, origin = ?, search = ? WHERE number = ?
@@ -214,7 +218,7 @@ ORDER BY tick LIMIT 1
 SELECT_PROMOTION = f"{_DECISIONS} WHERE trial = ? AND attempt = ? AND verdict = 'promote'"
 SELECT_COMPLETE = """
 SELECT number, told, attempt FROM trial
-WHERE told > ? AND told <= ? AND state = 'complete' ORDER BY told
+WHERE told > ? AND told <= ? AND state = 'complete' AND confirms IS NULL ORDER BY told
 """
 SELECT_REPORTS = """
 SELECT name, step, value FROM metric WHERE trial = ? AND attempt = ? ORDER BY tick, name
@@ -223,7 +227,8 @@ SELECT_ALL_REPORTS = """
 SELECT m.tick, m.trial, m.attempt, m.step, m.name, m.value FROM metric AS m
 JOIN trial AS t ON m.trial = t.number
 LEFT JOIN attempt AS a ON a.trial = m.trial AND a.attempt = m.attempt
-WHERE (t.told IS NOT NULL AND m.attempt = t.attempt) OR a.ending = 'paused'
+WHERE ((t.told IS NOT NULL AND m.attempt = t.attempt) OR a.ending = 'paused')
+    AND t.confirms IS NULL
 ORDER BY m.tick, m.attempt, m.name
 """
 KEEP_OUTPUT = """
@@ -326,7 +331,7 @@ TAKE_PAUSED = """
 UPDATE trial SET state = 'running', attempt = attempt + 1, worker = ?, claimed = ?, started = ?,
                  told = NULL, link = NULL, finished = NULL, seconds = NULL, value = NULL,
                  results = NULL
-WHERE number = ? AND state = 'paused' RETURNING attempt, asked, seed, params
+WHERE number = ? AND state = 'paused' RETURNING attempt, asked, seed, confirms, params
 """
 # What has failed once counts as failed for stopping rules: when it was let run again has no tick.
 SELECT_STATE = """
@@ -364,34 +369,47 @@ COUNT_DEATH = "UPDATE trial SET deaths = deaths + 1 WHERE number = ?"
 
 TRIAL_COLUMNS = """
 SELECT number, state, origin, search, seed, copied, params, value, results, attempt, deaths, worker,
-       asked, suggested, told, started, finished, seconds, error, traceback FROM trial
+       asked, suggested, told, started, finished, seconds, error, traceback, confirms, repeat
+FROM trial
 """
 SELECT_TRIALS = f"{TRIAL_COLUMNS} ORDER BY number LIMIT ?"
 SELECT_TRIALS_IN = f"{TRIAL_COLUMNS} WHERE state = ? ORDER BY number LIMIT ?"
 SELECT_TRIAL = f"{TRIAL_COLUMNS} WHERE number = ?"
 SELECT_BEST = {
-    "minimize": f"{TRIAL_COLUMNS} WHERE state = 'complete' ORDER BY value, number LIMIT ?",
-    "maximize": f"{TRIAL_COLUMNS} WHERE state = 'complete' ORDER BY value DESC, number LIMIT ?",
+    direction: f"""
+{TRIAL_COLUMNS} WHERE state = 'complete' AND confirms IS NULL ORDER BY value{order}, number LIMIT ?
+"""
+    for direction, order in (("minimize", ""), ("maximize", " DESC"))
 }
+SELECT_REPEATS = f"{TRIAL_COLUMNS} WHERE confirms IS NOT NULL ORDER BY confirms, repeat"
+COUNT_REPEATS = "SELECT state, count(*) FROM trial WHERE confirms IS NOT NULL GROUP BY state"
+SELECT_REPEAT_KEYS = "SELECT confirms, repeat FROM trial WHERE confirms IS NOT NULL"
+SELECT_NEXT_REPEAT = """
+SELECT (SELECT tick FROM clock), min(number) FROM trial
+WHERE state = 'waiting' AND confirms IS NOT NULL
+"""
 # Indexes of what is rare are counted sooner than the table; all others are complete, since numbers
 # have no gap.
 _COUNTS = [f"(SELECT count(*) FROM trial WHERE state = '{s}')" for s in STATES if s != "complete"]
 COUNT_STATES = f"SELECT (SELECT coalesce(max(number) + 1, 0) FROM trial), {', '.join(_COUNTS)}"
 HAS_OPEN = """
-SELECT EXISTS (SELECT 1 FROM trial WHERE state = 'waiting')
-       AND coalesce((SELECT budget_steps > steps FROM study, clock), 1)
+SELECT EXISTS (SELECT 1 FROM trial WHERE state = 'waiting' AND (confirms IS NOT NULL OR NOT ?1))
+       AND (?1 OR coalesce((SELECT budget_steps > steps FROM study, clock), 1))
     OR EXISTS (SELECT 1 FROM trial JOIN worker ON trial.worker = worker.id
-               WHERE state = 'running' AND NOT (machine = 'by hand' AND pid = 0))
+               WHERE state = 'running' AND NOT (machine = 'by hand' AND pid = 0)
+                   AND (confirms IS NOT NULL OR NOT ?1))
 """
 SELECT_LATEST_SEARCH = """
 SELECT search FROM trial WHERE origin = 'search' AND params IS NOT NULL ORDER BY number DESC LIMIT 1
 """
 SELECT_VALUES = """
-SELECT told, value FROM trial WHERE told IS NOT NULL AND state = 'complete' ORDER BY told LIMIT ?
+SELECT told, value FROM trial
+WHERE told IS NOT NULL AND state = 'complete' AND confirms IS NULL ORDER BY told LIMIT ?
 """
 SELECT_BETTER = {
     direction: f"""
-SELECT told, value FROM trial WHERE state = 'complete' AND value {sign} ? ORDER BY told
+SELECT told, value FROM trial
+WHERE state = 'complete' AND confirms IS NULL AND value {sign} ? ORDER BY told
 """
     for direction, sign in (("minimize", "<"), ("maximize", ">"))
 }
@@ -437,16 +455,18 @@ ORDER BY +t.number  -- by number itself SQLite would go through all trials, to s
 SELECT_HISTORY = """
 SELECT number, iif(state = 'paused', 'stopped', state), params, value, told AS tick FROM trial
 WHERE told < ? AND told > ?
+    AND confirms IS NULL
     AND params IS NOT NULL  -- it may have died three times before it was suggested
 UNION ALL  -- of trials that failed or were paused, and were run again or let on later
 SELECT a.trial, iif(a.ending = 'paused', 'stopped', 'failed'), t.params, a.value, a.tick
 FROM attempt AS a JOIN trial AS t ON a.trial = t.number
 WHERE a.ending IN ('failed', 'paused') AND a.tick < ? AND a.tick > ? AND t.suggested < a.tick
+    AND t.confirms IS NULL
 ORDER BY tick
 """
 SELECT_PENDING = """
 SELECT number, params FROM trial
-WHERE suggested < ? AND (told IS NULL OR told >= ?) AND NOT EXISTS (
+WHERE suggested < ? AND (told IS NULL OR told >= ?) AND confirms IS NULL AND NOT EXISTS (
     SELECT 1 FROM attempt
     WHERE trial = number AND ending IN ('failed', 'paused') AND tick < ? AND tick > suggested)
 ORDER BY number
@@ -464,9 +484,10 @@ CREATE VIEW curves AS SELECT m.trial, m.name, m.step, m.value
 FROM metric AS m JOIN trial AS t ON m.trial = t.number AND m.attempt = t.attempt
 """
 CREATE_BEST_VIEW = """
-CREATE VIEW best AS SELECT * FROM trials WHERE state = 'complete' ORDER BY value{direction}, number
+CREATE VIEW best AS SELECT * FROM trials WHERE state = 'complete' AND origin <> 'confirm'
+ORDER BY value{direction}, number
 """
-NOTHING = (0, None, 0, None, 0, None)  # in place of SELECT_NEXT's row
+NOTHING = (0, None, 0, None, 0, None, 0)  # in place of SELECT_NEXT's row
 VIEW_COLUMNS = frozenset(
     ["number", "state", "origin", "value", "attempt", "seconds", "started", "finished", "error"]
 )

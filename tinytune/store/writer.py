@@ -32,7 +32,7 @@ from tinytune.history import (
 )
 from tinytune.space import Params
 from tinytune.store import rows, sql
-from tinytune.store.fenced import Fenced
+from tinytune.store.again import Again
 
 MOST_UNFOLDED = 16_000_000  # characters of output between two checkpoints
 MOST_SILENT = 10  # trials without a report, where nothing but steps is to end a study
@@ -69,7 +69,7 @@ def create(
     statements += [(sql.INSERT_STUDY, row), (sql.INSERT_CLOCK, (len(copies), START))]
     for number, trial in enumerate(copies):
         waiting = (number, trial.origin, trial.search, trial.seed, trial.copied,
-                   _json(trial.params), number + 1)  # fmt: skip
+                   _json(trial.params), number + 1, None, None)  # fmt: skip
         statements.append((sql.INSERT_WAITING, waiting))
     for lesson in study.lessons:
         of = lesson.result
@@ -94,7 +94,7 @@ def copy(path: Path, target: Path) -> int:
         return store.next_number()
 
 
-class Store(Fenced):
+class Store(Again):
     """Reads and writes a study's file, for one worker or for the study's owner.
 
     With `keep_checkpoints` those of trials that end are kept.
@@ -220,27 +220,24 @@ class Store(Fenced):
 
         `seed` is the study's. `suggest(rank)` gives a new trial's params and origin, or None
         past the last one; it runs while the file is locked. The rank is the trial's number less
-        the trials that were given by hand. With suggest=None it is taken without params.
+        the trials that were given by hand, and less those that confirm others. With suggest=None
+        it is taken without params.
         """
         now = time.time()
         with self._db.transaction():
             next_one = self._db.one(sql.SELECT_NEXT) or sql.NOTHING
-            tick, budget, number, waiting, manual, steps = self._made(
-                rows.next_one, next_one, "a clock"
-            )
+            made_of = self._made(rows.next_one, next_one, "a clock")
+            tick, budget, number, waiting, manual, steps, repeats = made_of
             if steps is not None and (steps == 0 or self._is_endless(number, budget)):
                 return None
             if waiting is not None:
-                row = self._db.one(sql.TAKE_WAITING, (worker, tick + 1, now, waiting)) or ()
-                attempt, asked, own, params = self._made(rows.waiting, row, f"trial {waiting}")
-                token = Token(waiting, attempt, worker)
-                claim = Claim(token, asked, own, params, waited=True)
+                claim = self._take(waiting, worker, tick + 1)
             elif (decision := promote(tick)) is not None:
                 return self._promoted(worker, decision, tick + 1, now)
-            elif budget is not None and number >= budget:
+            elif budget is not None and number - repeats >= budget:
                 return None
             else:
-                made = None if suggest is None else suggest(number - manual)
+                made = None if suggest is None else suggest(number - manual - repeats)
                 if suggest is not None and made is None:
                     return None
                 params, origin = made or (None, "search")
@@ -253,9 +250,7 @@ class Store(Fenced):
                 )
                 claim = Claim(Token(number, 1, worker), tick + 1, own, params, waited=False)
             self._db.change(sql.SET_TICK, (tick + 1,))
-        self._reported[claim.token] = Sum()
-        if claim.token.attempt == 1:  # no earlier attempt can have saved
-            self._saved[claim.token] = 0
+        self._begun(claim)
         return claim
 
     def _promoted(self, worker: int, decision: Decision, tick: int, now: float) -> Claim:
@@ -263,7 +258,7 @@ class Store(Fenced):
         number = decision.trial
         self._db.change(sql.KEEP_PAUSED, (number,))
         row = self._db.one(sql.TAKE_PAUSED, (worker, tick, now, number)) or ()
-        attempt, asked, own, params = self._made(rows.waiting, row, f"trial {number}")
+        attempt, asked, own, _, params = self._made(rows.waiting, row, f"trial {number}")
         token = Token(number, attempt, worker)
         self._reported[token] = Sum()
         self._decided(token, replace(decision, attempt=attempt, tick=tick))
@@ -287,7 +282,7 @@ class Store(Fenced):
         with self._db.transaction(durable=True):
             number, tick = self._append()
             own = draw.trial_seed(seed, number)
-            row = (number, "manual", search, own, None, _json(params), tick)
+            row = (number, "manual", search, own, None, _json(params), tick, None, None)
             self._db.change(sql.INSERT_WAITING, row)
         return number
 
@@ -317,17 +312,20 @@ class Store(Fenced):
         step: int,
         metrics: Mapping[str, float],
         rungs: Sequence[Decision] = (),
+        *,
+        counts: bool = True,
     ) -> int | None:
         """Append one step's numbers and the rungs that it reaches; return the tick.
 
-        Where no step is left of the budget, that is written instead, and None returned.
+        Where no step is left of the budget, that is written instead, and None returned; unless it
+        `counts`, it takes none.
         LeaseLostError if the trial was taken away.
         """
         now = time.time()
         values = {n: None if math.isnan(value) else float(value) for n, value in metrics.items()}
         with self._reporting:
             before = self._last_step(token)
-            is_new = before is None or step > before
+            is_new = counts and (before is None or step > before)
             reported = self._reported.pop(token, None)  # not known any more if this fails
             with self._db.transaction():
                 tick, budget = self._step_if_held(token, is_new=is_new)
