@@ -97,6 +97,7 @@ _USAGES = {
     "run": "TARGET",
     "resume": "STUDY",
     "best": "STUDY",
+    "confirm": "STUDY",
     "trials": "STUDY",
     "show": "STUDY NUMBER",
     "status": "STUDY",

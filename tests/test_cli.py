@@ -490,7 +490,8 @@ def test_every_command_and_option_has_help():
     commands = re.findall(r"^  ([\w-]+)  +\S", text.partition("Commands:")[2], re.MULTILINE)
     assert commands == [
         "run", "resume", "best", "trials", "show", "status", "searches", "stoppings",
-        "stopping-report", "importance", "verify", "replicate", "extract", "diff", "add", "ask",
+        "confirm", "stopping-report", "importance", "verify", "replicate", "extract", "diff", "add",
+        "ask",
         "tell", "logs", "pack", "retry", "release", "check",
     ]  # fmt: skip
     for command in commands:

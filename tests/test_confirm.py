@@ -1,15 +1,29 @@
 """The best configurations are run again under new seeds, and it is told how much was luck."""
 
+import csv
+import io
+import json
+import math
+import random
+import re
+import shutil
+import signal
 import sqlite3
+import statistics
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import fields, replace
+from pathlib import Path
 
 import pytest
+from scipy import stats
 
+from tests.shell import ROOT, await_true, kill_all, start, tinytune
 from tests.studies import make_study, record, run_all
-from tinytune import check, draw, stopping
+from tests.test_cli import fails
+from tinytune import check, confirm, draw, stopping, student
 from tinytune import study as study_module
-from tinytune.errors import TrialStopped
+from tinytune.errors import TrialStopped, UsageError
+from tinytune.history import Goal, TrialRecord
 from tinytune.store.reader import Reader
 from tinytune.store.writer import Store
 from tinytune.study import Study
@@ -189,3 +203,265 @@ def test_repeats_take_no_steps_of_the_budget(tmp_path):
         assert study.is_over()
         assert (study.progress.steps, study.progress.repeats["complete"]) == (2, 2)
     assert verified(path).is_good
+
+
+# the command
+
+
+@pytest.fixture
+def noisy(tmp_path, monkeypatch):
+    """A study of an objective with noise from its seed; its best trials owe it to luck."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("seeded.py", "lazily.py"):
+        shutil.copy(ROOT / "tests" / "toys" / name, tmp_path / name)
+    done = tinytune("run", "seeded.py", "--search", "random", "--trials", 8, "--quiet")
+    assert done.returncode == 0, done.stderr
+    return tmp_path / "study.db"
+
+
+def repeats_of(path):
+    with Reader(path) as reader:
+        return [(t.confirms, t.repeat, t.seed, t.params, t.value) for t in reader.repeats()]
+
+
+def set_wait(path, seconds):
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(
+            "UPDATE study SET settings = json_set(settings, '$.wait', ?)", (seconds,)
+        )
+
+
+def test_the_best_are_run_again_and_ranked_by_the_new_runs_alone(noisy):
+    done = tinytune("confirm", noisy, "--top", 3, "--repeats", 4, "--workers", 2)
+    assert done.returncode == 0, done.stderr
+    assert "3 configurations again in 12 runs\n" in done.stderr
+    assert re.search(r"done after [\d.]+ s: 12 complete\n$", done.stderr)
+    found = json.loads(
+        tinytune("confirm", noisy, "--top", 3, "--repeats", 4, "--format", "json").stdout
+    )
+    with Reader(noisy) as reader:
+        best = reader.best(reader.study().goals[0], 3)
+        values = {t.number: [] for t in best}
+        for repeat in reader.repeats():
+            values[repeat.confirms].append(repeat.value)
+    rows = found["configurations"]
+    assert [row["rank"] for row in rows] == [1, 2, 3]
+    assert {row["trial"] for row in rows} == {trial.number for trial in best}
+    for row in rows:
+        assert row["mean"] == pytest.approx(statistics.mean(values[row["trial"]]))
+        assert row["deviation"] == pytest.approx(statistics.stdev(values[row["trial"]]))
+        assert row["margin"] == pytest.approx(3.182446 * row["standard_error"])  # t of 3 degrees
+        assert row["optimism"] == pytest.approx(row["mean"] - row["first_value"])
+    means = [row["mean"] for row in rows]
+    assert means == sorted(means)
+    leader = rows[0]["trial"]
+    for row in rows[1:]:  # pair by pair, all three at once: 98.33 % each
+        gaps = [a - b for a, b in zip(values[row["trial"]], values[leader], strict=True)]
+        assert row["behind"] == pytest.approx(statistics.mean(gaps))
+        assert row["behind_margin"] == pytest.approx(4.856656 * statistics.stdev(gaps) / 2)
+        assert row["tie"] == (row["behind"] <= row["behind_margin"])
+    assert f"trial {leader} leads trial {rows[1]['trial']} by " in done.stdout
+    assert f"trial {best[0].number} had the best first value, {best[0].value:.6g}" in done.stdout
+    assert verified(noisy).is_good
+    assert is_whole(noisy)
+
+
+def test_confirming_again_runs_nothing_and_needs_no_objective(noisy):
+    tinytune("confirm", noisy, "--top", 2, "--repeats", 2, "--quiet")
+    before = repeats_of(noisy)
+    (noisy.parent / "seeded.py").unlink()
+    done = tinytune("confirm", noisy, "--top", 2, "--repeats", 2)
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert repeats_of(noisy) == before
+    shown = tinytune("confirm", noisy, "--show", "--format", "csv")
+    table = list(csv.DictReader(io.StringIO(shown.stdout)))
+    assert [int(row["runs"]) for row in table] == [2, 2]
+    assert [row["x"] for row in table] != ["", ""]
+    told = fails(1, "confirm", noisy, "--top", 2, "--repeats", 3)
+    assert "--objective" in told
+    assert repeats_of(noisy) == before  # nothing was entered for an objective that is not there
+
+
+def test_more_repeats_are_added_to_those_there_are(noisy):
+    tinytune("confirm", noisy, "--top", 2, "--repeats", 2, "--quiet")
+    before = repeats_of(noisy)
+    tinytune("confirm", noisy, "--top", 3, "--repeats", 3, "--quiet")
+    after = repeats_of(noisy)
+    assert len(after) == 9
+    assert set(map(repr, before)) <= set(map(repr, after))
+    assert len({seed for _, _, seed, _, _ in after}) == 3
+
+
+def test_a_killed_confirmation_goes_on(noisy, tmp_path):
+    plain = tmp_path / "plain.db"
+    shutil.copy(noisy, plain)
+    assert tinytune("confirm", plain, "--top", 3, "--repeats", 4, "--quiet").returncode == 0
+    set_wait(noisy, 0.2)
+    command = ("confirm", noisy, "--top", 3, "--repeats", 4, "--workers", 2)
+    running = start(*command, "--no-capture")
+    await_true(lambda: sum(value is not None for *_, value in repeats_of(noisy)) >= 3, running)
+    kill_all(running)
+    running.communicate()
+    assert any(value is None for *_, value in repeats_of(noisy))
+    assert "left: give the same command again" in tinytune("confirm", noisy, "--show").stdout
+    set_wait(noisy, 0.0)
+    done = tinytune(*command)
+    assert done.returncode == 0, done.stderr
+    assert "12 runs, " in done.stderr  # some had ended before
+    assert repeats_of(noisy) == repeats_of(plain)
+    found = verified(noisy)
+    assert found.count("exact") == 8 + 12
+    assert [p for p in found.problems if "study's own row" not in p] == []  # the wait was set
+
+
+def test_an_interrupted_confirmation_says_how_to_go_on_and_resume_does_so(noisy):
+    set_wait(noisy, 30)
+    running = start("confirm", noisy, "--top", 2, "--repeats", 2)
+    await_true(lambda: tinytune_states(noisy).count("running") == 1, running)
+    running.send_signal(signal.SIGINT)
+    running.send_signal(signal.SIGINT)
+    out, errors = running.communicate()
+    assert running.returncode == 130
+    assert "4 runs left: give the same command again" in out
+    assert "no configuration has two complete runs yet" in out
+    assert "interrupted" in errors
+    set_wait(noisy, 0)
+    assert tinytune("resume", noisy, "--trials", "+2", "--quiet").returncode == 0
+    assert tinytune_states(noisy) == ["complete"] * 14
+    assert tinytune("confirm", noisy, "--show").stdout.startswith("  rank")
+
+
+def tinytune_states(path):
+    with Reader(path) as reader:
+        return [trial.state for trial in reader.trials()]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--repeats", 0], "repeats must be at least 2, not 0"),
+        (["--repeats", 1], "repeats must be at least 2, not 1"),
+        (["--top", 0], "top must be at least 1, not 0"),
+        (["--top", 9], "has 8 complete configurations, not 9: say --top 8, or run more trials"),
+        (["--format", "xml"], "there is no format 'xml' here"),
+    ],
+)
+def test_bad_wishes_are_refused(noisy, arguments, told):
+    assert told in fails(2, "confirm", noisy, *arguments)
+    assert repeats_of(noisy) == []
+
+
+def test_what_cannot_be_confirmed_is_said(tmp_path, noisy):
+    assert "nothing of" in fails(1, "confirm", noisy, "--show")
+    broken = tmp_path / "broken.db"
+    tinytune("run", f"{ROOT}/tests/toys/broken.py:raises", "--study", broken, "--trials", 2, "-q")
+    assert "has no complete trial yet" in fails(1, "confirm", broken)
+    assert "there is no study" in fails(1, "confirm", tmp_path / "none.db")
+
+
+def test_an_objective_that_is_not_noisy_is_told_so(tmp_path):
+    path = tmp_path / "study.db"
+    toy = ROOT / "tests" / "toys" / "toy.py"
+    tinytune("run", toy, "--study", path, "--trials", 3, "--quiet")
+    done = tinytune("confirm", path, "--repeats", 2, "--quiet")
+    assert "every run of a configuration gave the same value: no lead is luck" in done.stdout
+    assert "3  " in done.stdout  # as many as there are
+
+
+def test_failures_are_shown_and_can_be_retried(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = (
+        "import tinytune, os\nfrom typing import Annotated\n"
+        "@tinytune.trial\n"
+        "def train(trial: tinytune.Trial, x: Annotated[float, tinytune.Float(0, 1)] = 0.5):\n"
+        "    if trial.number == 4 and not os.path.exists('mended'):\n"
+        "        raise RuntimeError('no good')\n"
+        "    return x + trial.seed / 2**32\n"
+    )
+    Path("train.py").write_text(text)
+    tinytune("run", "train.py", "--trials", 3, "--quiet")
+    done = tinytune("confirm", "study.db", "--top", 2, "--repeats", 3, "--quiet")
+    assert done.returncode == 0, done.stderr
+    assert "failed" in done.stdout.splitlines()[0]
+    with Reader(Path("study.db")) as reader:
+        lame = reader.trial(4).confirms
+    rows = json.loads(tinytune("confirm", "study.db", "--show", "--format", "json").stdout)
+    by_trial = {row["trial"]: row for row in rows["configurations"]}
+    assert (by_trial[lame]["runs"], by_trial[lame]["failed"]) == (2, 1)
+    assert {row["pairs"] for row in rows["configurations"]} == {None, 2}  # the pairs that are whole
+    Path("mended").touch()
+    assert tinytune("retry", "study.db").returncode == 0
+    done = tinytune("confirm", "study.db", "--top", 2, "--repeats", 3, "--quiet")
+    assert "failed" not in done.stdout.splitlines()[0]
+    assert verified(Path("study.db")).is_good
+
+
+def test_large_values_are_good_where_the_goal_says_so(tmp_path):
+    path = confirmed_study(tmp_path, direction="maximize", top=3)
+    with Reader(path) as reader:
+        found = confirm.ranking(reader)
+    assert [row.mean.mean for row in found.rows] == sorted(
+        (row.mean.mean for row in found.rows), reverse=True
+    )
+    assert all(
+        row.optimism == pytest.approx(1.0) for row in found.rows
+    )  # by 1 worse than it looked
+    assert found.first_choice is found.rows[0]
+
+
+def test_each_configuration_is_run_once_for_all_its_trials(tmp_path):
+    path = make_study(tmp_path, budget=2)
+    run_all(path)
+    with Study(path) as study:
+        params = study.best.params
+        study.add(params, -5.0)  # the same again, and far better
+    with Reader(path) as reader:
+        first = confirm.chosen(reader, 2)
+        with pytest.raises(UsageError, match="2 complete configurations, not 3"):
+            confirm.chosen(reader, 3)
+    assert [trial.value for trial in first] == [-5.0, pytest.approx(first[1].value)]
+    with Store(path) as store:
+        store.add_repeats(confirm.runs(first, 2), 1)
+    with Study(path) as study:
+        study.add(params, -6.0)
+    with Reader(path) as reader:  # it keeps the name under which it was run again
+        assert [t.number for t in confirm.chosen(reader, 2)] == [t.number for t in first]
+
+
+@pytest.mark.parametrize("level", [0.5, 0.9, 0.95, 0.9875, 0.999])
+def test_quantiles_of_student_s_t(level):
+    for freedom in (1, 2, 3, 4, 5, 10, 29, 30, 100, 999):
+        expected = stats.t.ppf((1 + level) / 2, freedom)
+        assert student.quantile(level, freedom) == pytest.approx(expected, rel=1e-12)
+
+
+def test_means_of_few_or_equal_numbers():
+    assert student.mean([2.0], 0.95) == student.Mean(1, 2.0, None, None, None)
+    assert student.mean([3.0, 3.0, 3.0], 0.95).margin == 0.0
+    assert student.mean([1e308, 1e308, -1e308], 0.95).deviation == math.inf  # and no error
+
+
+def test_equal_configurations_are_seldom_told_apart():
+    """The intervals of all leads hold together: at most one study in twenty names a winner."""
+    chance = random.Random(3)
+    goal = Goal("loss", "minimize")
+    studies = 400
+    wrong = 0
+    for _ in range(studies):
+        rows = [
+            confirm._confirmed(
+                trial_of(n), [trial_of(n, chance.gauss(0, 1), r) for r in range(5)], goal
+            )
+            for n in range(5)
+        ]
+        rows.sort(key=lambda row: row.mean.mean)
+        _, *others = confirm._behind(rows, goal)
+        wrong += any(not row.gap.is_tie for row in others)
+    assert wrong / studies < 0.08  # 0.05 is promised; three standard errors are 0.033
+
+
+def trial_of(number, value=0.0, repeat=None):
+    known = dict.fromkeys(field.name for field in fields(TrialRecord))
+    known |= {"number": number, "value": value, "state": "complete", "repeat": repeat, "told": 1}
+    return TrialRecord(**known)

@@ -20,7 +20,7 @@ def module_name(path):
 ROWS = [
     {"errors"},
     {"schema", "portable", "digest", "process", "expression", "files", "trust"},
-    {"draw", "bounds", "named", "beside", "pace"},
+    {"draw", "bounds", "named", "beside", "pace", "student"},
     {"distributions", "recipes"},
     {"space"},
     {"points", "history", "context", "db", "notation"},
@@ -33,7 +33,7 @@ ROWS = [
     {"search", "stopping"},
     {"store"},
     {"lease", "limits"},
-    {"learn", "referee", "checkpoints"},
+    {"learn", "referee", "checkpoints", "confirm"},
     {"study", "loading"},
     {"environment"},
     {"testing"},

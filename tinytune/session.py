@@ -179,7 +179,7 @@ def _find_command(reader: Reader, record: StudyRecord, doing: str) -> str:
         return target
     shown = record.objective.label
     remedy = f"tinytune resume {shlex.quote(str(reader.path))} -- {shown}"
-    if doing != "resume":
+    if doing == "replicate":
         remedy = f"tinytune {doing} {shlex.quote(str(reader.path))} --trust-code"
     raise ObjectiveError(
         f"{reader.path} would run {shown!r}, which you have not given for it before, in this "

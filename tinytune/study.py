@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tinytune import __version__, files, learn, lease, process, stopping
+from tinytune import __version__, confirm, files, learn, lease, process, stopping
 from tinytune.checkpoints import BESIDE, Checkpoints, Keeping
 from tinytune.context import Trial
 from tinytune.errors import StudyFileError, StudyMismatchError, UsageError
@@ -93,13 +93,16 @@ class Study:
 
     @property
     def best(self) -> TrialRecord | None:
-        """The best complete trial, None before there is one."""
-        best = self._reader.best(self.record.goals[0], 1)
+        """The best complete trial, None before there is one; see `best_trials`."""
+        best = self.best_trials(1)
         return best[0] if best else None
 
     def best_trials(self, count: int) -> list[TrialRecord]:
-        """Return the best complete trials, the best first."""
-        return self._reader.best(self.record.goals[0], count)
+        """Return the best complete trials, the best first.
+
+        Configurations that `tinytune confirm` has run again count by the mean of their new runs.
+        """
+        return confirm.best(self._reader, self.record.goals[0], count)
 
     def trials(self, state: State | None = None) -> list[TrialRecord]:
         """Return all trials by number, or those in one state."""
@@ -115,7 +118,7 @@ class Study:
     @property
     def progress(self) -> Progress:
         """How many trials there are in each state, the budget and the best trial."""
-        return self._reader.progress(self.record.goals[0])
+        return confirm.progress(self._reader, self.record.goals[0])
 
     @property
     def reader(self) -> Reader:

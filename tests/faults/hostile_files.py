@@ -52,6 +52,11 @@ def full_study(path: Path) -> Path:
         trial = study.ask()
         trial.save(b"state")
         study.give_back(trial)  # one that waits
+    with Store(path) as store:  # two runs that confirm trial 5, and one that waits
+        store.add_repeats([(store.trial(5), repeat) for repeat in range(3)], record().seed)
+    with Study(path, repeats_only=True) as study:
+        for _ in range(2):
+            study.tell(study.ask(), chance.random())
     with Store(path) as store:
         store.keep_output(
             [Output(0, 1, "stdout", "begin\n", "", 0), Output(3, 1, "stderr", "a\n", "b\n", 7)]
@@ -59,8 +64,8 @@ def full_study(path: Path) -> Path:
     with edited(path) as connection:  # and one that runs, in a process that is gone
         connection.execute(
             "INSERT INTO trial (number, state, origin, search, seed, params, asked, suggested,"
-            " attempt, worker, claimed, started) SELECT 21, 'running', origin, search, seed,"
-            " params, asked + 1, suggested, 1, worker, asked + 1, 1.0 FROM trial WHERE number = 20"
+            " attempt, worker, claimed, started) SELECT 24, 'running', origin, search, seed,"
+            " params, asked + 9, suggested, 1, worker, asked + 9, 1.0 FROM trial WHERE number = 20"
         )
     return path
 
@@ -112,6 +117,7 @@ def readings() -> dict[str, tuple]:
     """Return what reads a study: the words of the command -> its function and arguments."""
     from tinytune.cli import app as commands
     from tinytune.cli import importance, logs, proof
+    from tinytune.cli.confirm import confirm
 
     return {
         "best": (commands.best, (None, Format.TABLE)),
@@ -137,6 +143,9 @@ def readings() -> dict[str, tuple]:
         "logs 3 --attempt=1": (logs.logs, (3, 1, False)),
         "verify": (proof.verify, (None, "table")),
         "verify --format=json": (proof.verify, (None, "json")),
+        "confirm --show": (confirm, (None, 5, "table", True)),
+        "confirm --show --format=json": (confirm, (None, 5, "json", True)),
+        "confirm --show --format=csv": (confirm, (None, 5, "csv", True)),
         "stopping-report": (proof.stopping_report, ("table",)),
         "stopping-report --format=json": (proof.stopping_report, ("json",)),
         # By the quick method alone: the other one reads no more than this does.

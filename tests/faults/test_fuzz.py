@@ -176,7 +176,7 @@ def spoil_cell(path, chance):
             table = chance.choice(TABLES)
             columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
             value = "CAST(x'c3ff41' AS TEXT)" if chance.random() < 0.05 else "?"  # bad UTF-8
-            key = chance.choice([0, 1, 3, 20, 21])
+            key = chance.choice([0, 1, 3, 20, 21, 23, 24])
             where = "" if chance.random() < 0.3 else f"WHERE {columns[0]} = {key}"
             try:
                 connection.execute(

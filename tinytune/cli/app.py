@@ -13,6 +13,7 @@ from typer.models import CommandInfo
 
 from tinytune import __version__
 from tinytune.cli import care, commands, hand, importance, logs, proof
+from tinytune.cli.confirm import confirm as confirm_command
 from tinytune.cli.options import (
     MOST,
     Accept,
@@ -398,6 +399,7 @@ def status(
     debug: Debug = False,
 ) -> None:
     """Show how a study stands: what it tunes, how far it is, who works on it."""
+    from tinytune import confirm
     from tinytune.output import details, formats
     from tinytune.store.reader import Reader
 
@@ -405,7 +407,7 @@ def status(
     while True:
         with Reader(study) as reader:
             record = reader.study()
-            progress = reader.progress(record.goals[0])
+            progress = confirm.progress(reader, record.goals[0])
             if form == "json":
                 text = formats.json_text(details.status_json(reader, record, progress))
             else:
@@ -446,6 +448,7 @@ def stoppings(form: DetailFormat = "table", debug: Debug = False) -> None:
 # A result may be negative, and must not be taken for an option.
 NEGATIVE = {"ignore_unknown_options": True}
 for further_command, settings in (
+    (confirm_command, None),
     (proof.stopping_report, None),
     (importance.importance, None),
     (proof.verify, None),

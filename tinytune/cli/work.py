@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import typer
 from tinytune import extract, loading, search, session, study
 from tinytune.checkpoints import Keeping
 from tinytune.errors import UsageError
-from tinytune.history import Progress, StudyRecord
+from tinytune.history import Progress, State, StudyRecord
 from tinytune.limits import TrialLimits
 from tinytune.objective import Objective
 from tinytune.output.details import best_text, curve_text
@@ -67,12 +67,15 @@ def work(
     """Run a session and return the exit code; `advice` is what it says to do next."""
     _warn_of_changes(path, objective, accept=accept_changes)
     if not quiet:
-        typer.echo(_beginning(path, is_new=is_new), err=True)
-    live = Live(path, objective.goals[0], quiet=quiet)
+        begun = _again(path) if limits.repeats_only else _beginning(path, is_new=is_new)
+        typer.echo(begun, err=True)
+    live = Live(path, objective.goals[0], quiet=quiet, repeats_only=limits.repeats_only)
     with live:
         ending = session.run(path, objective, target, limits, live)
     if not quiet:
-        typer.echo(_summary(path, ending, live.seconds, advice), err=True)
+        ended = _how_it_ended(ending, live.seconds)
+        told = _repeats(path) if limits.repeats_only else _summary(path, ending, advice)
+        typer.echo(f"{ended}: {told}", err=True)
     if ending.reason is StopReason.FAILURES:
         typer.echo(session.failure_text(path, limits.max_failures), err=True)
         return 1
@@ -131,6 +134,26 @@ def _budget(record: StudyRecord) -> str:
     return trials if steps is None else f"{trials} or {steps}"
 
 
+def _again(path: Path) -> str:
+    """Return what is run, where configurations are run again."""
+    with study.Study(path) as opened:
+        progress = opened.progress
+        configurations = len({repeat.confirms for repeat in opened.reader.repeats()})
+    total = sum(progress.repeats.values())
+    done = f", {progress.repeats_ended} ended before" if progress.repeats_ended else ""
+    return f"{path}: {counted(configurations, 'configuration')} again in {total} runs{done}"
+
+
+def _repeats(path: Path) -> str:
+    """Return how many runs of configurations there are now in each state."""
+    with study.Study(path) as opened:
+        return _counts(opened.progress.repeats)
+
+
+def _counts(counts: Mapping[State, int]) -> str:
+    return ", ".join(f"{n} {state}" for state, n in counts.items() if n)
+
+
 def _chosen(record: StudyRecord) -> str | None:
     """Return which search an automatic choice begins with, and why."""
     from tinytune.output import searches  # loads numpy
@@ -147,19 +170,23 @@ def _leaves_out_the_defaults(record: StudyRecord) -> bool:
     return working.suggest(0, ()) != first
 
 
-def _summary(path: Path, ending: Ending, seconds: float, advice: str | None) -> str:
-    with study.Study(path) as opened:
-        record, progress = opened.record, opened.progress
-        goal = record.goals[0]
-        counts = ", ".join(f"{n} {state}" for state, n in progress.counts.items() if n)
-        curve = curve_text(opened.reader, goal)
+def _how_it_ended(ending: Ending, seconds: float) -> str:
     how_it_ended = {
         StopReason.DONE: "done",
         StopReason.TIMEOUT: "time is up",
         StopReason.INTERRUPTED: "interrupted; what was running was given back",
         StopReason.FAILURES: "stopped, too many failures in a row",
     }[ending.reason]
-    lines = [f"{how_it_ended} after {duration(seconds)}: {counts or 'no trials'}"]
+    return f"{how_it_ended} after {duration(seconds)}"
+
+
+def _summary(path: Path, ending: Ending, advice: str | None) -> str:
+    with study.Study(path) as opened:
+        record, progress = opened.record, opened.progress
+        goal = record.goals[0]
+        counts = _counts(progress.counts)
+        curve = curve_text(opened.reader, goal)
+    lines = [counts or "no trials"]
     if progress.best is not None:
         lines.append(f"best: {best_text(progress.best, goal)}")
         lines.append(f"best so far: {curve}")

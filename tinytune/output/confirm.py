@@ -1,0 +1,188 @@
+"""What running the best configurations again has shown, for people and for scripts."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from tinytune.confirm import LEVEL, Confirmed, Ranking, comparisons
+from tinytune.errors import UsageError
+from tinytune.output.formats import counted, csv_text, finite, number_text, table
+
+FORMATS = ("table", "json", "csv")
+
+
+def check_format(form: str) -> None:
+    """Raise UsageError unless a ranking can be written so."""
+    if form not in FORMATS:
+        raise UsageError(f"there is no format {form!r} here: use {', '.join(FORMATS)}")
+
+
+def ranking_text(found: Ranking) -> str:
+    """Return the ranking as a table, and in plain sentences what it says."""
+    name = found.goal.name
+    header = [
+        "rank",
+        "trial",
+        f"mean {name}",
+        "±",
+        "runs",
+        f"first {name}",
+        "optimism",
+        "behind",
+        "± ",
+    ]
+    failed = any(row.failed for row in found.rows)
+    rows = [_row(place, row, failed=failed) for place, row in enumerate(found.rows, start=1)]
+    if failed:
+        header.insert(5, "failed")
+    return "\n".join([table(header, rows), "", *sentences(found)])
+
+
+def sentences(found: Ranking) -> list[str]:
+    """Return what the ranking says."""
+    said = []
+    if found.left:
+        said.append(f"{counted(found.left, 'run')} left: give the same command again")
+    if not found.ranked:
+        return [*said, "no configuration has two complete runs yet: nothing can be said"]
+    if not found.is_noisy:
+        return [*said, "every run of a configuration gave the same value: no lead is luck"]
+    return [*said, *_lead(found), *_curse(found), *_method(found)]
+
+
+def ranking_json(found: Ranking) -> dict[str, Any]:
+    """Return the ranking for scripts."""
+    return {
+        "goal": {"name": found.goal.name, "direction": found.goal.direction},
+        "level": LEVEL,
+        "left": found.left,
+        "sentences": sentences(found),
+        "configurations": [
+            {
+                **_numbers(place, row),
+                "params": row.trial.params,
+                "values": list(row.values.values()),
+            }
+            for place, row in enumerate(found.rows, start=1)
+        ],
+    }
+
+
+def ranking_csv(found: Ranking) -> str:
+    """Return the ranking as CSV."""
+    names = list(dict.fromkeys(name for row in found.rows for name in row.trial.params or {}))
+    rows = [_numbers(place, row) for place, row in enumerate(found.rows, start=1)]
+    header = [*(rows[0] if rows else ()), *names]
+    cells = [
+        [*numbers.values(), *((row.trial.params or {}).get(name) for name in names)]
+        for numbers, row in zip(rows, found.rows, strict=True)
+    ]
+    return csv_text(header, cells)
+
+
+def confirmed_json(row: Confirmed | None) -> dict[str, Any] | None:
+    """Return what is known of one configuration from its new runs."""
+    if row is None:
+        return None
+    numbers = _numbers(0, row)
+    known = ("mean", "margin", "deviation", "standard_error", "runs", "failed", "optimism")
+    return {name: numbers[name] for name in known}
+
+
+def _numbers(place: int, row: Confirmed) -> dict[str, Any]:
+    mean, gap = row.mean, row.gap
+    found = {
+        "rank": place,
+        "trial": row.trial.number,
+        "mean": None if mean is None else mean.mean,
+        "margin": None if mean is None else mean.margin,
+        "deviation": None if mean is None else mean.deviation,
+        "standard_error": None if mean is None else mean.error,
+        "runs": len(row.values),
+        "failed": row.failed,
+        "left": row.left,
+        "first_value": row.trial.value,
+        "optimism": row.optimism,
+        "behind": None if gap is None else gap.difference,
+        "behind_margin": None if gap is None else gap.margin,
+        "pairs": None if gap is None else gap.pairs,
+        "tie": None if gap is None else gap.is_tie,
+    }
+    return {n: finite(value) if isinstance(value, float) else value for n, value in found.items()}
+
+
+def _row(place: int, row: Confirmed, *, failed: bool) -> list[object]:
+    mean, gap = row.mean, row.gap
+    margin = None if mean is None else mean.margin
+    cells: list[object] = [
+        place if row.counts else "",
+        row.trial.number,
+        None if mean is None else mean.mean,
+        _short(margin),
+        len(row.values),
+        row.trial.value,
+        _short(row.optimism),
+        _short(None if gap is None else gap.difference),
+        _short(None if gap is None else gap.margin),
+    ]
+    if failed:
+        cells.insert(5, row.failed)
+    return cells
+
+
+def _lead(found: Ranking) -> list[str]:
+    """Say whether the first one leads for sure, and over whom it does not."""
+    leader, *others = found.ranked
+    number = leader.trial.number
+    compared = [row for row in others if row.gap is not None]
+    if not compared:
+        return [f"trial {number} stands alone: nothing to compare it with"]
+    ties = [row for row in compared if row.gap is not None and row.gap.is_tie]
+    said = []
+    second = compared[0]
+    if second.gap is not None:
+        by = f"{_short(second.gap.difference)} ± {_short(second.gap.margin)}"
+        tied = "a tie" if second.gap.is_tie else "more than luck"
+        said.append(f"trial {number} leads trial {second.trial.number} by {by}: {tied}")
+    further = [str(row.trial.number) for row in ties if row is not second]
+    if further:
+        noun = "trial" if len(further) == 1 else "trials"
+        said.append(f"its leads over {noun} {', '.join(further)} may be luck as well")
+    return said
+
+
+def _curse(found: Ranking) -> list[str]:
+    """Say what became of the configuration that the single values would have chosen."""
+    first = found.first_choice
+    if first.mean is None or first.optimism is None:
+        return []
+    margin = "" if first.mean.margin is None else f" ± {_short(first.mean.margin)}"
+    looked = "better" if first.optimism >= 0 else "worse"
+    ranks = [row.trial.number for row in found.ranked]
+    place = f", rank {ranks.index(first.trial.number) + 1} of {len(ranks)}" if first.counts else ""
+    said = (
+        f"trial {first.trial.number} had the best first value, {number_text(first.trial.value)}; "
+        f"run again it has {number_text(first.mean.mean)}{margin}{place}: "
+        f"it had looked {_short(abs(first.optimism))} {looked} than that"
+    )
+    return [said]
+
+
+def _method(found: Ranking) -> list[str]:
+    compared = sum(row.gap is not None for row in found.rows) + 1
+    text = f"± is {LEVEL:.0%}: of a mean by Student's t"
+    if compared > 1:
+        text += "; of a difference by Student's t of pairs of runs that share a seed"
+    if compared > 2:
+        text += f", for all {comparisons(compared)} differences together"
+    return [text]
+
+
+def _short(value: float | None) -> str:
+    """Return a difference or a margin: two digits are enough."""
+    if value is None:
+        return ""
+    if not math.isfinite(value):
+        return "unknown"
+    return f"{value:.2g}"
