@@ -17,13 +17,13 @@ from pathlib import Path
 import pytest
 from scipy import stats
 
+from tests.faults.hostile_files import spoken
 from tests.shell import ROOT, await_true, kill_all, start, tinytune
 from tests.studies import make_study, record, run_all
-from tests.test_cli import fails
-from tinytune import check, confirm, draw, stopping, student
+from tinytune import check, confirm, draw, loading, stopping, student, trust
 from tinytune import study as study_module
 from tinytune.errors import TrialStopped, UsageError
-from tinytune.history import Goal, TrialRecord
+from tinytune.history import Goal, Outcome, TrialRecord
 from tinytune.store.reader import Reader
 from tinytune.store.writer import Store
 from tinytune.study import Study
@@ -40,8 +40,8 @@ def is_whole(path):
         return not any(finding.problem for finding in check.check(reader))
 
 
-def confirmed_study(folder, top=2, repeats=2, **changes):
-    """Make a study of six trials, and run its best ones again with a value that is worse by 1."""
+def confirmed_study(folder, top=2, repeats=2, change=-1.0, **changes):
+    """Make a study of six trials, and run its best ones again, where values are smaller by 1."""
     path = make_study(folder, **changes)
     run_all(path)
     with Store(path) as store:
@@ -50,7 +50,7 @@ def confirmed_study(folder, top=2, repeats=2, **changes):
     with Study(path, repeats_only=True) as study:
         while (trial := study.ask()) is not None:
             trial.report(0, loss=-9.0)
-            study.tell(trial, trial.params["x"] ** 2 - 1.0)
+            study.tell(trial, trial.params["x"] ** 2 + change)
     return path
 
 
@@ -208,15 +208,33 @@ def test_repeats_take_no_steps_of_the_budget(tmp_path):
 # the command
 
 
-@pytest.fixture
-def noisy(tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
     """A study of an objective with noise from its seed; its best trials owe it to luck."""
-    monkeypatch.chdir(tmp_path)
+    folder = tmp_path_factory.mktemp("made")
     for name in ("seeded.py", "lazily.py"):
-        shutil.copy(ROOT / "tests" / "toys" / name, tmp_path / name)
-    done = tinytune("run", "seeded.py", "--search", "random", "--trials", 8, "--quiet")
+        shutil.copy(ROOT / "tests" / "toys" / name, folder / name)
+    how = ("--search", "random", "--trials", 8, "--quiet", "--no-git")
+    done = tinytune("run", "seeded.py", *how, cwd=folder)
     assert done.returncode == 0, done.stderr
-    return tmp_path / "study.db"
+    return folder
+
+
+@pytest.fixture
+def noisy(tmp_path, monkeypatch, made):
+    """A copy of that study, beside its objective; the working folder is that of both."""
+    shutil.copytree(made, tmp_path / "noisy")
+    monkeypatch.chdir(tmp_path / "noisy")
+    with Store(Path("study.db")) as store:  # the place is another one now, and ours as well
+        store.set_objective(store.study().objective, trust.mark(loading.place("seeded.py")))
+    return tmp_path / "noisy" / "study.db"
+
+
+def said(code, *arguments):
+    """Run a command in this process; return what it prints, or the sentence that it fails with."""
+    found, out, errors = spoken(*arguments)
+    assert (found or 0) == code, errors
+    return errors if code else out
 
 
 def repeats_of(path):
@@ -236,9 +254,7 @@ def test_the_best_are_run_again_and_ranked_by_the_new_runs_alone(noisy):
     assert done.returncode == 0, done.stderr
     assert "3 configurations again in 12 runs\n" in done.stderr
     assert re.search(r"done after [\d.]+ s: 12 complete\n$", done.stderr)
-    found = json.loads(
-        tinytune("confirm", noisy, "--top", 3, "--repeats", 4, "--format", "json").stdout
-    )
+    found = json.loads(said(0, "confirm", noisy, "--top", 3, "--repeats", 4, "--format", "json"))
     with Reader(noisy) as reader:
         best = reader.best(reader.study().goals[0], 3)
         values = {t.number: [] for t in best}
@@ -267,26 +283,25 @@ def test_the_best_are_run_again_and_ranked_by_the_new_runs_alone(noisy):
 
 
 def test_confirming_again_runs_nothing_and_needs_no_objective(noisy):
-    tinytune("confirm", noisy, "--top", 2, "--repeats", 2, "--quiet")
+    tinytune("confirm", noisy, "--top", 2, "--repeats", 2, "--quiet", "--no-git")
     before = repeats_of(noisy)
     (noisy.parent / "seeded.py").unlink()
-    done = tinytune("confirm", noisy, "--top", 2, "--repeats", 2)
-    assert done.returncode == 0
-    assert done.stderr == ""
+    code, _, errors = spoken("confirm", noisy, "--top", 2, "--repeats", 2)
+    assert (code, errors) == (0, "")
     assert repeats_of(noisy) == before
-    shown = tinytune("confirm", noisy, "--show", "--format", "csv")
-    table = list(csv.DictReader(io.StringIO(shown.stdout)))
+    shown = said(0, "confirm", noisy, "--show", "--format", "csv")
+    table = list(csv.DictReader(io.StringIO(shown)))
     assert [int(row["runs"]) for row in table] == [2, 2]
     assert [row["x"] for row in table] != ["", ""]
-    told = fails(1, "confirm", noisy, "--top", 2, "--repeats", 3)
+    told = said(1, "confirm", noisy, "--top", 2, "--repeats", 3)
     assert "--objective" in told
     assert repeats_of(noisy) == before  # nothing was entered for an objective that is not there
 
 
 def test_more_repeats_are_added_to_those_there_are(noisy):
-    tinytune("confirm", noisy, "--top", 2, "--repeats", 2, "--quiet")
+    tinytune("confirm", noisy, "--top", 2, "--repeats", 2, "--quiet", "--no-git")
     before = repeats_of(noisy)
-    tinytune("confirm", noisy, "--top", 3, "--repeats", 3, "--quiet")
+    tinytune("confirm", noisy, "--top", 3, "--repeats", 3, "--quiet", "--no-git")
     after = repeats_of(noisy)
     assert len(after) == 9
     assert set(map(repr, before)) <= set(map(repr, after))
@@ -296,7 +311,10 @@ def test_more_repeats_are_added_to_those_there_are(noisy):
 def test_a_killed_confirmation_goes_on(noisy, tmp_path):
     plain = tmp_path / "plain.db"
     shutil.copy(noisy, plain)
-    assert tinytune("confirm", plain, "--top", 3, "--repeats", 4, "--quiet").returncode == 0
+    assert (
+        tinytune("confirm", plain, "--top", 3, "--repeats", 4, "--quiet", "--no-git").returncode
+        == 0
+    )
     set_wait(noisy, 0.2)
     command = ("confirm", noisy, "--top", 3, "--repeats", 4, "--workers", 2)
     running = start(*command, "--no-capture")
@@ -304,7 +322,7 @@ def test_a_killed_confirmation_goes_on(noisy, tmp_path):
     kill_all(running)
     running.communicate()
     assert any(value is None for *_, value in repeats_of(noisy))
-    assert "left: give the same command again" in tinytune("confirm", noisy, "--show").stdout
+    assert "left: give the same command again" in said(0, "confirm", noisy, "--show")
     set_wait(noisy, 0.0)
     done = tinytune(*command)
     assert done.returncode == 0, done.stderr
@@ -327,9 +345,9 @@ def test_an_interrupted_confirmation_says_how_to_go_on_and_resume_does_so(noisy)
     assert "no configuration has two complete runs yet" in out
     assert "interrupted" in errors
     set_wait(noisy, 0)
-    assert tinytune("resume", noisy, "--trials", "+2", "--quiet").returncode == 0
+    assert tinytune("resume", noisy, "--trials", "+2", "--quiet", "--no-git").returncode == 0
     assert tinytune_states(noisy) == ["complete"] * 14
-    assert tinytune("confirm", noisy, "--show").stdout.startswith("  rank")
+    assert said(0, "confirm", noisy, "--show").startswith("  rank")
 
 
 def tinytune_states(path):
@@ -348,53 +366,45 @@ def tinytune_states(path):
     ],
 )
 def test_bad_wishes_are_refused(noisy, arguments, told):
-    assert told in fails(2, "confirm", noisy, *arguments)
+    assert told in said(2, "confirm", noisy, *arguments)
     assert repeats_of(noisy) == []
 
 
 def test_what_cannot_be_confirmed_is_said(tmp_path, noisy):
-    assert "nothing of" in fails(1, "confirm", noisy, "--show")
-    broken = tmp_path / "broken.db"
-    tinytune("run", f"{ROOT}/tests/toys/broken.py:raises", "--study", broken, "--trials", 2, "-q")
-    assert "has no complete trial yet" in fails(1, "confirm", broken)
-    assert "there is no study" in fails(1, "confirm", tmp_path / "none.db")
+    assert "nothing of" in said(1, "confirm", noisy, "--show")
+    assert "has no complete trial yet" in said(1, "confirm", make_study(tmp_path))
+    assert "there is no study" in said(1, "confirm", tmp_path / "none.db")
 
 
 def test_an_objective_that_is_not_noisy_is_told_so(tmp_path):
-    path = tmp_path / "study.db"
-    toy = ROOT / "tests" / "toys" / "toy.py"
-    tinytune("run", toy, "--study", path, "--trials", 3, "--quiet")
-    done = tinytune("confirm", path, "--repeats", 2, "--quiet")
-    assert "every run of a configuration gave the same value: no lead is luck" in done.stdout
-    assert "3  " in done.stdout  # as many as there are
+    path = confirmed_study(tmp_path, top=3, change=0.0)
+    shown = said(0, "confirm", path, "--show")
+    assert "every run of a configuration gave the same value: no lead is luck" in shown
+    assert "leads" not in shown
 
 
-def test_failures_are_shown_and_can_be_retried(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    text = (
-        "import tinytune, os\nfrom typing import Annotated\n"
-        "@tinytune.trial\n"
-        "def train(trial: tinytune.Trial, x: Annotated[float, tinytune.Float(0, 1)] = 0.5):\n"
-        "    if trial.number == 4 and not os.path.exists('mended'):\n"
-        "        raise RuntimeError('no good')\n"
-        "    return x + trial.seed / 2**32\n"
-    )
-    Path("train.py").write_text(text)
-    tinytune("run", "train.py", "--trials", 3, "--quiet")
-    done = tinytune("confirm", "study.db", "--top", 2, "--repeats", 3, "--quiet")
-    assert done.returncode == 0, done.stderr
-    assert "failed" in done.stdout.splitlines()[0]
-    with Reader(Path("study.db")) as reader:
-        lame = reader.trial(4).confirms
-    rows = json.loads(tinytune("confirm", "study.db", "--show", "--format", "json").stdout)
-    by_trial = {row["trial"]: row for row in rows["configurations"]}
-    assert (by_trial[lame]["runs"], by_trial[lame]["failed"]) == (2, 1)
-    assert {row["pairs"] for row in rows["configurations"]} == {None, 2}  # the pairs that are whole
-    Path("mended").touch()
-    assert tinytune("retry", "study.db").returncode == 0
-    done = tinytune("confirm", "study.db", "--top", 2, "--repeats", 3, "--quiet")
-    assert "failed" not in done.stdout.splitlines()[0]
-    assert verified(Path("study.db")).is_good
+def test_failures_are_shown_and_can_be_retried(tmp_path):
+    path = make_study(tmp_path)
+    run_all(path)
+    with Store(path) as store:
+        best = store.best(store.study().goals[0], 2)
+        store.add_repeats(confirm.runs(best, 3), 1)
+    with Study(path, repeats_only=True) as study:
+        for number in range(6):
+            ill = Outcome("failed", error="no good")
+            study.tell(study.ask(), ill if number == 2 else number / 7)
+    assert "failed" in said(0, "confirm", path, "--show").splitlines()[0]
+    rows = json.loads(said(0, "confirm", path, "--show", "--format", "json"))["configurations"]
+    by_trial = {row["trial"]: row for row in rows}
+    lame, well = (by_trial[trial.number] for trial in best)
+    assert (lame["runs"], lame["failed"], well["runs"], well["failed"]) == (2, 1, 3, 0)
+    assert {row["pairs"] for row in rows} == {None, 2}  # the pairs that are whole
+    said(0, "retry", path)
+    with Study(path, repeats_only=True) as study:
+        study.tell(study.ask(), 0.5)
+        assert study.ask() is None
+    assert "failed" not in said(0, "confirm", path, "--show").splitlines()[0]
+    assert verified(path).is_good
 
 
 def test_large_values_are_good_where_the_goal_says_so(tmp_path):

@@ -367,7 +367,7 @@ def test_parameter_names(path, name):
     assert_harmless(path)
     assert_refused(path)
     with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("SELECT count(*) FROM trial").fetchone() == (22,)
+        assert connection.execute("SELECT count(*) FROM trial").fetchone() == (25,)
 
 
 CONSTRAINTS = {
