@@ -410,7 +410,7 @@ def test_failures_are_shown_and_can_be_retried(tmp_path):
 def test_large_values_are_good_where_the_goal_says_so(tmp_path):
     path = confirmed_study(tmp_path, direction="maximize", top=3)
     with Reader(path) as reader:
-        found = confirm.ranking(reader)
+        found = confirm.ranking(reader, reader.study().goals[0])
     assert [row.mean.mean for row in found.rows] == sorted(
         (row.mean.mean for row in found.rows), reverse=True
     )
@@ -475,3 +475,88 @@ def trial_of(number, value=0.0, repeat=None):
     known = dict.fromkeys(field.name for field in fields(TrialRecord))
     known |= {"number": number, "value": value, "state": "complete", "repeat": repeat, "told": 1}
     return TrialRecord(**known)
+
+
+# the best
+
+
+def best_said(path, *arguments):
+    code, out, errors = spoken("best", path, *arguments)
+    assert not code
+    return out, errors.strip()
+
+
+def test_the_best_is_the_best_mean_once_configurations_were_run_again(tmp_path):
+    path = make_study(tmp_path)
+    run_all(path)
+    assert best_said(path)[1] == ""  # nothing hints at noise, and nobody sits at a terminal
+    with Store(path) as store:
+        lucky, true, _ = store.best(store.study().goals[0], 3)
+        store.add_repeats(confirm.runs([lucky, true], 3), 1)
+    with Study(path, repeats_only=True) as study:
+        for number in range(6):
+            trial = study.ask()
+            if number == 3:
+                assert study.best.number == lucky.number  # one run each is not enough
+                assert "3 runs that would confirm it left" in best_said(path)[1]
+            study.tell(trial, (9.0 if trial.params == lucky.params else 1.0) + number)
+    with Study(path) as study:
+        assert study.best.number == study.progress.best.number == true.number
+        assert [t.number for t in study.best_trials(2)] == [true.number, lucky.number]
+        assert len(study.best_trials(99)) == 6
+        assert len({t.number for t in study.best_trials(99)}) == 6
+    out, errors = best_said(path, "--format", "json")
+    assert errors == ""
+    shown = json.loads(out)
+    assert (shown["number"], shown["value"], shown["confirmed"]["runs"]) == (
+        true.number, true.value, 3,
+    )  # fmt: skip
+    assert shown["confirmed"]["mean"] == pytest.approx(4.0)
+    table = best_said(path, "--top", 3)[0].splitlines()
+    assert re.search(r"loss +mean loss +± +runs", table[0])
+    assert re.search(r"^ +\d+ +complete +[\d.e-]+ +4 +5 +3 ", table[2])
+    found = json.loads(best_said(path, "--top", 3, "--format", "json")[0])
+    assert [row["confirmed"] is None for row in found] == [False, False, True]
+    assert f"trial {true.number}: " in said(0, "status", path)
+    assert re.search(r"confirmed +loss 4 ± 5 in 3 new runs", said(0, "status", path))
+
+
+def test_a_trial_that_was_better_in_its_one_run_than_all_that_were_run_again_is_first(tmp_path):
+    path = confirmed_study(tmp_path)
+    with Study(path) as study:
+        before = study.best
+        study.add({"x": 0.125, "kind": "a", "value": 0.0}, 99.0)  # worse
+        study.add(before.params, -99.0)  # the same configuration as a confirmed one
+        assert study.best.number == before.number
+        better = study.add({"x": 0.25, "kind": "a", "value": 0.0}, -5.0)
+        assert study.best.number == better
+    errors = best_said(path)[1]
+    assert f"trial {better} rests on one run only, in which it was better than" in errors
+    assert errors.endswith(f"tinytune confirm {path}")
+
+
+def test_signs_of_noise_are_told(tmp_path):
+    path = make_study(tmp_path, budget=2)
+    run_all(path)
+    with Study(path) as study:
+        best = study.best
+        again = study.add(best.params, best.value)
+        assert best_said(path)[1] == ""  # it repeats itself
+        again = study.add(best.params, best.value + 1.0)
+    errors = best_said(path)[1]
+    assert errors.startswith(f"trial {best.number} rests on one run only, and trials {best.number}")
+    assert f"and {again} gave" in errors
+
+
+def test_trials_and_show_name_what_was_run_again(tmp_path):
+    path = confirmed_study(tmp_path)
+    header, *rows = csv.reader(io.StringIO(said(0, "trials", path, "--format", "csv")))
+    place = header.index("confirms")
+    assert [row[place] == "" for row in rows] == [True] * 6 + [False] * 4
+    assert re.search(rf"confirms +trial {rows[6][place]}\n", said(0, "show", path, 6))
+    listed = json.loads(said(0, "trials", path, "--format", "json"))
+    assert [str(t["confirms"] or "") for t in listed] == [row[place] for row in rows]
+    last = said(0, "trials", path, "--sort=-confirms", "--top", 1)
+    assert len(last.splitlines()) == 3
+    assert re.search(r"trials +6 of 6 ended", said(0, "status", path))
+    assert re.search(r"run again +4 of 4 ended", said(0, "status", path))

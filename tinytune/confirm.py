@@ -134,9 +134,8 @@ def runs(trials: Sequence[TrialRecord], repeats: int) -> list[tuple[TrialRecord,
     return [(trial, repeat) for repeat in range(repeats) for trial in trials]
 
 
-def ranking(reader: Reader) -> Ranking:
+def ranking(reader: Reader, goal: Goal) -> Ranking:
     """Return the configurations that were run again, ranked by their new runs alone."""
-    goal = reader.study().goals[0]
     grouped: dict[int, list[TrialRecord]] = {}
     for repeat in reader.repeats():
         grouped.setdefault(repeat.confirms or 0, []).append(repeat)
@@ -155,11 +154,12 @@ def best(reader: Reader, goal: Goal, count: int) -> list[TrialRecord]:
     First come trials that are better in their one run than each of those was in its first; then
     those, by their means; then all others.
     """
-    return ordered(reader, ranking(reader), goal, count)
+    return ordered(reader, ranking(reader, goal), count)
 
 
-def ordered(reader: Reader, found: Ranking, goal: Goal, count: int) -> list[TrialRecord]:
+def ordered(reader: Reader, found: Ranking, count: int) -> list[TrialRecord]:
     """Return the same where the ranking is known."""
+    goal = found.goal
     confirmed = [row.trial for row in found.ranked]
     trials = reader.best(goal, count + len(confirmed))
     if not confirmed:

@@ -274,14 +274,21 @@ def best(
     ] = Format.TABLE,
     debug: Debug = False,
 ) -> None:
-    """Show the best trial, or the best few."""
+    """Show the best trial, or the best few.
+
+    Configurations that `tinytune confirm` has run again count by the mean of their new runs.
+    """
+    from tinytune import confirm
     from tinytune.errors import TinytuneError
+    from tinytune.output import confirm as output
     from tinytune.output import formats
     from tinytune.store.reader import Reader
 
     with Reader(study) as reader:
         record = reader.study()
-        found = reader.best(record.goals[0], top or 1)
+        ranking = confirm.ranking(reader, record.goals[0])
+        found = confirm.ordered(reader, ranking, top or 1)
+        doubt = confirm.doubt(reader, record, ranking, found[0]) if found else ""
         metrics = {trial.number: reader.last_metrics_of(trial) for trial in found}
         paused = 0 if found else len(reader.trials("paused"))
     if not found:
@@ -290,10 +297,16 @@ def best(
             f"{study} has no complete trial yet{more}: see `tinytune status {study}`"
         )
     if form == Format.JSON and top is None:
-        only = formats.trial_json(found[0], record, metrics[found[0].number])
-        typer.echo(formats.json_text(only))
+        typer.echo(formats.json_text(output.best_json(found, record, metrics, ranking)[0]))
+    elif form == Format.JSON:
+        typer.echo(formats.json_text(output.best_json(found, record, metrics, ranking)))
+    elif form == Format.ARGS:
+        typer.echo(formats.trials_text(found, record, form))
     else:
-        typer.echo(formats.trials_text(found, record, form, metrics))
+        typer.echo(output.best_text(found, record, form, ranking))
+    remark = output.remark(study, doubt, ranking, is_shown=sys.stderr.isatty())
+    if remark:
+        typer.echo(remark, err=True)
 
 
 @app.command()

@@ -77,7 +77,7 @@ def confirm(
             wanted = confirming.runs(confirming.chosen(reader, top), repeats)
         code = _run(study, wanted, objective, how, accept_changes=accept_changes, quiet=quiet)
     with Reader(study) as reader, reader.snapshot():
-        found = confirming.ranking(reader)
+        found = confirming.ranking(reader, reader.study().goals[0])
     if not found.rows:
         raise TinytuneError(
             f"nothing of {study} has been run again yet: leave out --show, or see "

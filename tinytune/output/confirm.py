@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from tinytune.confirm import LEVEL, Confirmed, Ranking, comparisons
 from tinytune.errors import UsageError
-from tinytune.output.formats import counted, csv_text, finite, number_text, table
+from tinytune.history import StudyRecord, TrialRecord
+from tinytune.output.formats import (
+    Format,
+    clean,
+    counted,
+    csv_text,
+    finite,
+    number_text,
+    table,
+    trial_json,
+    trials_text,
+)
 
 FORMATS = ("table", "json", "csv")
 
@@ -81,10 +94,68 @@ def ranking_csv(found: Ranking) -> str:
     return csv_text(header, cells)
 
 
-def confirmed_json(row: Confirmed | None) -> dict[str, Any] | None:
-    """Return what is known of one configuration from its new runs."""
-    if row is None:
-        return None
+def best_json(
+    trials: Sequence[TrialRecord],
+    study: StudyRecord,
+    metrics: Mapping[int, Mapping[str, float]],
+    found: Ranking,
+) -> list[dict[str, Any]]:
+    """Return the best trials for scripts, each with what its new runs have shown."""
+    rows = {row.trial.number: row for row in found.rows}
+    return [
+        {
+            **trial_json(trial, study, metrics.get(trial.number)),
+            "confirmed": _confirmed_json(rows[trial.number]) if trial.number in rows else None,
+        }
+        for trial in trials
+    ]
+
+
+def best_text(
+    trials: Sequence[TrialRecord], study: StudyRecord, form: Format, found: Ranking
+) -> str:
+    """Return the best trials as a table, with means and margins where some were run again."""
+    rows = {row.trial.number: row for row in found.ranked}
+    if not any(trial.number in rows for trial in trials):
+        return trials_text(trials, study, form)
+    is_csv = form == Format.CSV
+    cells: list[list[object]] = []
+    for trial in trials:
+        row = rows.get(trial.number)
+        mean = None if row is None else row.mean
+        margin = None if mean is None or mean.margin is None else mean.margin
+        count = None if row is None else len(row.values)
+        cells.append([mean and mean.mean, margin if is_csv else _short(margin), count])
+    name = found.goal.name
+    more = (f"mean {name}", "margin" if is_csv else "±", "runs")
+    return trials_text(trials, study, form, more=(more, cells))
+
+
+def mean_text(found: Ranking, trial: TrialRecord) -> str | None:
+    """Return in words what running a trial's configuration again gave; None where it was not."""
+    for row in found.ranked:
+        if row.trial.number == trial.number and row.mean is not None:
+            value = f"{number_text(row.mean.mean)} ± {_short(row.mean.margin)}"
+            return f"{found.goal.name} {value} in {len(row.values)} new runs"
+    return None
+
+
+def remark(path: Path, doubt: str, found: Ranking, *, is_shown: bool) -> str:
+    """Return what to say beside the best trial: that it may owe its place to luck.
+
+    Where there is no sign of noise it is a hint, for those who sit at a terminal.
+    """
+    command = f"tinytune confirm {path}"
+    if found.left:
+        return f"{counted(found.left, 'run')} that would confirm it left: {command}"
+    if doubt:
+        return f"{clean(doubt)}: {command}"
+    if is_shown and not found.rows:
+        return f"one run only; if the objective is noisy: {command}"
+    return ""
+
+
+def _confirmed_json(row: Confirmed) -> dict[str, Any]:
     numbers = _numbers(0, row)
     known = ("mean", "margin", "deviation", "standard_error", "runs", "failed", "optimism")
     return {name: numbers[name] for name in known}

@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from tinytune import environment, learn, process, stopping
+from tinytune.confirm import ranking
 from tinytune.history import (
     STATES,
     AttemptRecord,
@@ -19,6 +20,7 @@ from tinytune.history import (
     StudyRecord,
     TrialRecord,
 )
+from tinytune.output import confirm
 from tinytune.output.formats import clean, facts, finite, iso_time, number_text, table, trial_json
 from tinytune.output.progress import duration, sparkline
 from tinytune.referee import explained
@@ -49,6 +51,7 @@ def trial_details(
         ("trial", trial.number),
         ("state", trial.state),
         ("origin", f"{trial.origin} ({trial.search})"),
+        ("confirms", None if trial.confirms is None else f"trial {trial.confirms}"),
         (goal.name, trial.value),
         *((name, value) for name, value in trial.values.items() if name != goal.name),
         ("started", iso_time(trial.started)),
@@ -165,6 +168,7 @@ def status_json(reader: Reader, study: StudyRecord, progress: Progress) -> dict[
         "steps": progress.steps,
         "budget_steps": study.budget_steps,
         "counts": progress.counts,
+        "run_again": {state: progress.repeats.get(state, 0) for state in STATES},
         "changes": [
             {"since": since, "changes": changed} for since, changed in environment_changes(reader)
         ],
@@ -202,8 +206,15 @@ def status_text(reader: Reader, study: StudyRecord, progress: Progress) -> str:
         ("trials", f"{progress.ended} {budget} ended ({counts or 'none yet'})"),
         ("steps", steps_text(progress, study)),
     ]
+    if progress.repeats:
+        again = ", ".join(f"{n} {state}" for state, n in progress.repeats.items() if n)
+        total = sum(progress.repeats.values())
+        known.append(("run again", f"{progress.repeats_ended} of {total} ended ({again})"))
     if progress.best is not None:
         known.append(("best", best_text(progress.best, goal)))
+        if progress.repeats:
+            mean = confirm.mean_text(ranking(reader, goal), progress.best)
+            known.append(("confirmed", mean))
         known.append(("best so far", curve_text(reader, goal)))
     text = facts(known)
     changes = environment_changes(reader)

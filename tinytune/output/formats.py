@@ -49,6 +49,7 @@ def trial_json(
         "number": trial.number,
         "state": trial.state,
         "origin": trial.origin,
+        "confirms": trial.confirms,
         "params": trial.params,
         "settings": study.settings,
         "value": trial.value,
@@ -68,14 +69,22 @@ def trials_text(
     study: StudyRecord,
     form: Format | ListFormat,
     metrics: Mapping[int, Mapping[str, float]] | None = None,
+    more: tuple[Sequence[str], Sequence[Sequence[object]]] | None = None,
 ) -> str:
-    """Return trials in one of the formats."""
+    """Return trials in one of the formats; `more` is a header and cells, to go after the value."""
     if form == "json":
         last = metrics or {}
         return json_text([trial_json(t, study, last.get(t.number)) for t in trials])
     if form == "args":
         return "\n".join(arguments(trial) for trial in trials)
     header, rows = _columns(trials, study)
+    if more is not None:
+        after = 1 + next(
+            i for i, name in enumerate(header) if name in (study.goals[0].name, "value")
+        )
+        header[after:after] = more[0]
+        for row, cells in zip(rows, more[1], strict=True):
+            row[after:after] = cells
     if form == "csv":
         return csv_text(header, rows)
     return table(header, rows, "github" if form == "markdown" else "simple")
@@ -197,6 +206,9 @@ def _columns(
     failed = any(trial.error for trial in trials)
     goal = study.goals[0].name
     header = ["number", "state", goal if goal not in names else "value", *names, "seconds"]
+    confirming = any(trial.confirms is not None for trial in trials)
+    if confirming:
+        header.append("confirms")
     if failed:
         header.append("error")
     rows: list[list[object]] = []
@@ -209,7 +221,11 @@ def _columns(
             *(params.get(n) for n in names),
             trial.seconds,
         ]
-        rows.append([*row, trial.error] if failed else row)
+        if confirming:
+            row.append(trial.confirms)
+        if failed:
+            row.append(trial.error)
+        rows.append(row)
     return header, rows
 
 
