@@ -460,13 +460,12 @@ def test_equal_configurations_are_seldom_told_apart():
     wrong = 0
     for _ in range(studies):
         rows = [
-            confirm._confirmed(
+            confirm.confirmed(
                 trial_of(n), [trial_of(n, chance.gauss(0, 1), r) for r in range(5)], goal
             )
             for n in range(5)
         ]
-        rows.sort(key=lambda row: row.mean.mean)
-        _, *others = confirm._behind(rows, goal)
+        _, *others = confirm.ranked(rows, goal)
         wrong += any(not row.gap.is_tie for row in others)
     assert wrong / studies < 0.08  # 0.05 is promised; three standard errors are 0.033
 

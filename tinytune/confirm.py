@@ -143,9 +143,8 @@ def ranking(reader: Reader, goal: Goal) -> Ranking:
     for number, repeats in grouped.items():
         trial = reader.trial(number)
         if trial is not None and trial.value is not None:
-            rows.append(_confirmed(trial, repeats, goal))
-    rows.sort(key=lambda row: _place(row, goal))
-    return Ranking(goal, tuple(_behind(rows, goal)))
+            rows.append(confirmed(trial, repeats, goal))
+    return Ranking(goal, tuple(ranked(rows, goal)))
 
 
 def best(reader: Reader, goal: Goal, count: int) -> list[TrialRecord]:
@@ -216,7 +215,8 @@ def _different(trials: Iterable[TrialRecord]) -> tuple[TrialRecord, TrialRecord]
     return None
 
 
-def _confirmed(trial: TrialRecord, repeats: Sequence[TrialRecord], goal: Goal) -> Confirmed:
+def confirmed(trial: TrialRecord, repeats: Sequence[TrialRecord], goal: Goal) -> Confirmed:
+    """Return what a trial's new runs say of its configuration, before it is compared."""
     values = {
         t.repeat or 0: t.value for t in repeats if t.state == "complete" and t.value is not None
     }
@@ -228,15 +228,16 @@ def _confirmed(trial: TrialRecord, repeats: Sequence[TrialRecord], goal: Goal) -
     return Confirmed(trial, values, failed, sum(t.told is None for t in repeats), mean, optimism)
 
 
-def _behind(rows: Sequence[Confirmed], goal: Goal) -> list[Confirmed]:
-    """Return the rows with their differences to the first one.
+def ranked(rows: Sequence[Confirmed], goal: Goal) -> list[Confirmed]:
+    """Return the rows in the order of their means, with their differences to the first one.
 
     Which one is the first was found by looking at these very runs, so the intervals are those that
     all k (k - 1) / 2 differences of k configurations have together (Bonferroni): where all are
     equally good, in one study of twenty at most one seems to lead another.
     """
+    rows = sorted(rows, key=lambda row: _place(row, goal))
     if not rows or not rows[0].counts:
-        return list(rows)
+        return rows
     leader, *others = rows
     pairs = [
         [
