@@ -28,6 +28,7 @@ CREATE TABLE study (
     budget_steps INTEGER CHECK (budget_steps >= 0),             -- reported steps of all; NULL: no limit
     objective  TEXT    NOT NULL,               -- {"function", "module", "beside_study", "from_cwd"}
     source     TEXT    REFERENCES source (hash),                -- the accepted text of the objective's file
+    repeats    INTEGER NOT NULL DEFAULT 1 CHECK (repeats >= 1), -- runs of each trial, whose value is their mean
     copied     TEXT,                           -- {"name", "chain"} of the study that this one repeats, or NULL
     seal       TEXT                            -- digest of this row, of sources, environments and vouchers
 ) STRICT;

@@ -26,7 +26,7 @@ ROWS = [
     {"points", "history", "context", "db", "notation"},
     {"objective", "loop"},
     {"integrations"},
-    {"keeper"},
+    {"keeper", "repeated"},
     {"printed"},
     {"group"},
     {"command"},

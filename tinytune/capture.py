@@ -23,7 +23,7 @@ from typing import Any
 from tinytune import files
 from tinytune.context import Trial
 from tinytune.history import Outcome, Output
-from tinytune.objective import Objective
+from tinytune.repeated import Runnable
 
 HEAD, TAIL = 16_384, 49_152  # characters that are kept of a stream: its beginning and its end
 LIVE_SECONDS = 2.0  # how often the output of a running attempt is written
@@ -67,7 +67,7 @@ class Recorder:
 class Recorded:
     """An objective whose output is recorded, attempt by attempt."""
 
-    def __init__(self, objective: Objective, recorder: Recorder) -> None:
+    def __init__(self, objective: Runnable, recorder: Recorder) -> None:
         self._objective, self._recorder = objective, recorder
 
     def run(self, trial: Trial, settings: Mapping[str, object]) -> Outcome:

@@ -17,6 +17,7 @@ from tinytune import capture, loading, pace
 from tinytune.checkpoints import Keeping
 from tinytune.errors import ObjectiveError, TinytuneError
 from tinytune.history import Environment
+from tinytune.repeated import repeated
 from tinytune.study import Study
 from tinytune.worker import STOP_SIGNALS, Interrupt, Limits, StopReason, work
 
@@ -73,7 +74,8 @@ def _work(
     around, keeping = Environment(order["environment"]), Keeping.from_json(order["checkpoints"])
     path, only = Path(order["study"]), order["repeats_only"]
     with Study(path, source, around, checkpoints=keeping, repeats_only=only) as study:
-        recorded = objective if recorder is None else capture.Recorded(objective, recorder)
+        several = repeated(objective, study.record)
+        recorded = several if recorder is None else capture.Recorded(several, recorder)
         teller = None if order["pace"] is None else pace.teller(order["pace"])
         return work(study, recorded, limits, interrupt, show=teller)
 

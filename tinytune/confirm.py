@@ -186,7 +186,7 @@ def doubt(reader: Reader, record: StudyRecord, found: Ranking, trial: TrialRecor
     The objective is taken for noisy where one configuration gave different values, or where its
     user has said so. It is looked for among the best trials only.
     """
-    if any(row.trial.number == trial.number for row in found.ranked):
+    if record.repeats > 1 or any(row.trial.number == trial.number for row in found.ranked):
         return ""
     alone = f"trial {trial.number} rests on one run only"
     if found.ranked and found.is_noisy:

@@ -43,6 +43,7 @@ class TunableObjective(Objective):
         stopping: str | Sequence[RuleOptions] | None = None,
         audit: float | None = None,
         budget_steps: int | None = None,
+        repeats: int | None = None,
         learn_from: Sequence[str | Path] = (),
         capture: bool | None = None,
         checkpoints: str | Path | None = None,
@@ -59,7 +60,8 @@ class TunableObjective(Objective):
         `trial_timeout` and `max_memory` ("10m", "2G") end a trial, whose process they then need;
         `stopping`, a rule or several that end hopeless trials, as `"median(grace=5)+threshold"`;
         `audit`, a share of the trials that they stop only on paper;
-        `budget_steps` that all trials may report together;
+        `budget_steps` that all trials may report together; `repeats`, how often each configuration
+        is run, under other seeds: its value is the mean;
         `learn_from` other studies' files, of whose trials a new study's search is told first;
         `capture` keeps what trials print (default: with several workers), see `tinytune logs`;
         `checkpoints`, a folder for what trials save and is large (default: beside the study);
@@ -89,6 +91,7 @@ class TunableObjective(Objective):
             audit,
             budget_steps,
             others,
+            repeats,
         )
         target = None
         if workers > 1 or limits.any or capture:

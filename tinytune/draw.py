@@ -95,6 +95,11 @@ def trial_seed(seed: int, number: int) -> int:
     return key(seed, number, "objective") >> 96
 
 
+def repeat_seed(seed: int, repeat: int) -> int:
+    """Return the seed of a trial's further run, 1 or above; `seed` is the trial's, the first's."""
+    return key(seed, repeat, "repeat") >> 96
+
+
 def confirm_seed(seed: int, repeat: int) -> int:
     """Return the seed of a run that confirms a configuration: the same for all configurations."""
     return key(seed, repeat, "confirm") >> 96

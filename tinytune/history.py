@@ -163,6 +163,7 @@ class StudyRecord:
     stopping: tuple[RuleSpec, ...] = ()  # the rules that may end a trial early
     audit: float = 0.0  # the share of trials that a rule stops only on paper
     budget_steps: int | None = None  # reported steps of all trials; None: no limit
+    repeats: int = 1  # runs of the objective in each trial, whose value is their mean
 
 
 @dataclass(frozen=True)

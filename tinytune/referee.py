@@ -119,6 +119,8 @@ class Referee:
         to_write = None if decision.verdict == "budget" else decision  # that is in the file
         state: State = "paused" if decision.verdict == "pause" else "stopped"
         if outcome is None or outcome.state == "stopped":
+            if outcome is not None and outcome.value is not None:  # the mean of its runs so far
+                return outcome, to_write
             known = value if math.isfinite(value) else None
             values = {} if known is None else {self._record.goals[0].name: known}
             return Outcome(state, known, values), to_write

@@ -15,10 +15,20 @@ from tinytune import draw, environment, files, learn, loading, search, stopping,
 from tinytune.checkpoints import BESIDE, Checkpoints, Keeping
 from tinytune.context import Trial
 from tinytune.errors import ObjectiveError, StudyMismatchError, UsageError
-from tinytune.history import Environment, Outcome, RuleSpec, SearchSpec, Source, StudyRecord
+from tinytune.history import (
+    Environment,
+    Goal,
+    Outcome,
+    RuleSpec,
+    SearchSpec,
+    Source,
+    StudyRecord,
+)
 from tinytune.limits import NO_LIMITS, TrialLimits
 from tinytune.objective import Objective
 from tinytune.pace import Pace
+from tinytune.repeated import METRIC, repeated
+from tinytune.repeated import MOST as MOST_REPEATS
 from tinytune.search import SearchOptions
 from tinytune.search.fold import Fold
 from tinytune.stopping import RuleOptions
@@ -29,6 +39,10 @@ from tinytune.worker import Interrupt, Limits, work
 
 DEFAULT_TRIALS = 100
 DEFAULT_SEARCH = "auto"
+_NO_STEPS = (
+    "a budget of steps does not count those of a trial's further runs: say --trials instead, or "
+    "leave out --repeats"
+)
 MOST_CHANGES = 8  # of the environment, that a session names
 
 
@@ -63,6 +77,7 @@ class Wishes:
     audit: float | None = None  # the share of trials that a rule stops only on paper
     budget_steps: int | None = None  # to be reported by all trials together
     learn_from: Sequence[Path] = ()  # studies whose trials a new one's search is told of
+    repeats: int | None = None  # runs of the objective in each trial
 
 
 @dataclass(frozen=True)
@@ -191,6 +206,9 @@ def extend(path: Path, trials: str | None, budget_steps: int | None = None) -> N
     """Change a study's budget: "60" trials in all, or "+20" more than it had; and that of steps."""
     if budget_steps is not None:
         _check_steps(budget_steps)
+        with Reader(path) as reader:
+            if reader.study().repeats > 1:
+                raise UsageError(_NO_STEPS)
         study.set_budget_steps(path, budget_steps)
     if trials is None:
         return
@@ -327,9 +345,10 @@ def _run_here(
 ) -> Ending:
     source = loading.source(objective)
     with study.Study(path, source, around, checkpoints=checkpoints) as opened:
+        several = repeated(objective, opened.record)
         show = live.pace if live.shows_pace else None
         observe = partial(live.observe, opened.reader)
-        reason = work(opened, objective, limits, Interrupt(), observe, show)
+        reason = work(opened, several, limits, Interrupt(), observe, show)
     return Ending(reason)
 
 
@@ -376,9 +395,10 @@ def _wanted(
         budget=budget,
         objective=loading.reference(objective, path, target),
         lessons=() if found is None else found.lessons,
-        stopping=_stopping(wishes, found),
+        stopping=_stopping(wishes, found, objective.goals[0]),
         audit=_audit(wishes, found),
         budget_steps=_budget_steps(wishes, found),
+        repeats=_repeats(wishes, found),
     )
 
 
@@ -388,10 +408,40 @@ def _budget_steps(wishes: Wishes, found: StudyRecord | None) -> int | None:
     return wishes.budget_steps
 
 
-def _stopping(wishes: Wishes, found: StudyRecord | None) -> tuple[RuleSpec, ...]:
+def _repeats(wishes: Wishes, found: StudyRecord | None) -> int:
+    repeats = wishes.repeats
+    if repeats is None:
+        repeats = 1 if found is None else found.repeats
+    if not 1 <= repeats <= MOST_REPEATS:
+        raise UsageError(f"repeats must be from 1 to {MOST_REPEATS}, not {repeats}")
+    if repeats > 1 and _budget_steps(wishes, found) is not None:
+        raise UsageError(_NO_STEPS)
+    return repeats
+
+
+def _stopping(wishes: Wishes, found: StudyRecord | None, goal: Goal) -> tuple[RuleSpec, ...]:
     if wishes.stopping is None:
         return () if found is None else found.stopping
-    return stopping.specs(wishes.stopping)
+    repeats = _repeats(wishes, found)
+    return stopping.specs([_of_repeats(rule, repeats, goal) for rule in wishes.stopping])
+
+
+def _of_repeats(rule: RuleOptions, repeats: int, goal: Goal) -> RuleOptions:
+    """Return a rule as it is in a study of several runs in each trial.
+
+    Racing looks at the results of the runs, all others at what the first run reports.
+    """
+    if repeats == 1 or rule.metric is not None:
+        return rule
+    if rule.name != "racing":
+        return _changed(rule, {"metric": goal.name})
+    direction = rule.direction or goal.direction
+    return _changed(rule, {"metric": METRIC, "direction": direction, "folds": repeats})
+
+
+def _changed(rule: RuleOptions, changes: Mapping[str, object]) -> RuleOptions:
+    known = stopping.specs([rule])[0].options
+    return stopping.make(rule.name, {**known, **changes})
 
 
 def _audit(wishes: Wishes, found: StudyRecord | None) -> float:

@@ -367,6 +367,7 @@ def differences(found: StudyRecord, wanted: StudyRecord) -> list[str]:
         ("search", _search_text(found), _search_text(wanted)),
         ("seed", found.seed, wanted.seed),
         ("objective", _goal_text(found), _goal_text(wanted)),
+        ("repeats", found.repeats, wanted.repeats),
         ("start from the defaults", found.use_defaults, wanted.use_defaults),
         ("stopping", _stopping(found), _stopping(wanted)),
         ("what it learned from", _lessons(found), _lessons(wanted)),

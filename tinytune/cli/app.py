@@ -93,6 +93,13 @@ def run(
         typer.Option(metavar="N", help="Trials in all. Default: 100, or the whole grid."),
     ] = None,
     budget_steps: BudgetSteps = None,
+    repeats: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Run each configuration N times, under other seeds, and take the mean.",
+        ),
+    ] = None,
     timeout: Timeout = None,
     workers: Workers = 1,
     seed: Annotated[int | None, typer.Option(metavar="N", help="Default: 0.")] = None,
@@ -196,6 +203,7 @@ def run(
         None if audit is None else values.share(audit),
         budget_steps,
         learn_from or (),
+        repeats,
     )
     limits = (workers, timeout, max_failures, trial_timeout, max_memory)
     keeping = (checkpoints, keep_checkpoints)
@@ -304,7 +312,8 @@ def best(
         typer.echo(formats.trials_text(found, record, form))
     else:
         typer.echo(output.best_text(found, record, form, ranking))
-    remark = output.remark(study, doubt, ranking, is_shown=sys.stderr.isatty())
+    is_shown = sys.stderr.isatty() and record.repeats == 1
+    remark = output.remark(study, doubt, ranking, is_shown=is_shown)
     if remark:
         typer.echo(remark, err=True)
 

@@ -159,6 +159,7 @@ def status_json(reader: Reader, study: StudyRecord, progress: Progress) -> dict[
                    "options": study.search.options, "at_work": at_work(reader, study)},
         "stopping": [vars(rule) for rule in study.stopping],
         "audit": study.audit,
+        "repeats": study.repeats,
         "learned_from": [
             {"study": name, "trials": count} for name, count in learn.counts(study.lessons).items()
         ],
@@ -198,6 +199,7 @@ def status_text(reader: Reader, study: StudyRecord, progress: Progress) -> str:
         ("search", f"{study.search.name}{f'({options})' if options else ''}, seed {study.seed}"),
         ("at work", at_work(reader, study)),
         ("stopping", stopping.text(study.stopping) or None),
+        ("repeats", f"{study.repeats} runs in each trial" if study.repeats > 1 else None),
         ("learned from", learn.text(study.lessons) or None),
         (
             "settings",

@@ -13,13 +13,9 @@ from types import TracebackType
 from typing import Self
 
 from tinytune.errors import UsageError
-<<<<<<< HEAD
-from tinytune.history import Goal, Progress
+from tinytune.history import STATES, Goal, Progress
 from tinytune.output.formats import clean
 from tinytune.pace import Pace
-=======
-from tinytune.history import STATES, Goal, Progress
->>>>>>> da9f386 (tinytune confirm: the best configurations run again under new seeds, ranked by those runs alone)
 from tinytune.store.reader import Reader
 
 LINE_SECONDS = 30.0  # how often a line is printed where there is no terminal
@@ -75,17 +71,13 @@ class Live:
         # A large study takes long to count: look less often then.
         took = time.monotonic() - now
         self._due = now + (max(0.2, 20 * took) if self._terminal else LINE_SECONDS)
-<<<<<<< HEAD
-        self._line = progress_line(progress, self._goal, self._rate(progress.ended, now))
-=======
         if self._repeats_only:
             progress = replace(
                 progress,
                 counts={state: progress.repeats.get(state, 0) for state in STATES},
                 budget=sum(progress.repeats.values()),
             )
-        line = progress_line(progress, self._goal, self._rate(progress.ended, now))
->>>>>>> da9f386 (tinytune confirm: the best configurations run again under new seeds, ranked by those runs alone)
+        self._line = progress_line(progress, self._goal, self._rate(progress.ended, now))
         if self._terminal:
             self._draw()
         else:

@@ -48,7 +48,7 @@ _DOTTED = re.compile(r"[^\W\d]\w*(\.([^\W\d]\w*|<locals>))*")
 def study(row: Sequence[Any]) -> StudyRecord:
     """Return the study's row as a record."""
     space, search, goals, settings, seed, defaults, budget, objective, *others = row
-    source, created, copied, stopping, steps = others
+    source, created, copied, stopping, steps, repeats = others
     rules, audit = _stopping(stopping)
     found = _object(objective)
     return StudyRecord(
@@ -72,6 +72,7 @@ def study(row: Sequence[Any]) -> StudyRecord:
         stopping=rules,
         audit=audit,
         budget_steps=None if steps is None else _whole(steps),
+        repeats=_whole(repeats, 1),
     )
 
 

@@ -8,14 +8,14 @@ from tinytune.space import Space
 
 INSERT_STUDY = """
 INSERT INTO study (id, created, version, space, search, objectives, settings, seed, defaults,
-                   budget, objective, source, copied, stopping, budget_steps)
-VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                   budget, objective, source, copied, stopping, budget_steps, repeats)
+VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 INSERT_CLOCK = "INSERT INTO clock (id, tick, chain) VALUES (1, ?, ?)"
 INSERT_SOURCE = "INSERT OR IGNORE INTO source (hash, path, text, first) VALUES (?, ?, ?, ?)"
 SELECT_STUDY = """
 SELECT space, search, objectives, settings, seed, defaults, budget, objective, source, created,
-       copied, stopping, budget_steps
+       copied, stopping, budget_steps, repeats
 FROM study
 """
 INSERT_LESSON = """
@@ -39,7 +39,7 @@ SET_SOURCE = "UPDATE study SET source = ?"
 # digest, digest_sum and link are functions of ours (tinytune/digest.py) that db adds to SQLite.
 _SEAL = """
 digest(created, version, space, search, objectives, settings, seed, defaults, budget, objective,
-       source, copied, stopping, budget_steps,
+       source, copied, stopping, budget_steps, repeats,
        (SELECT digest_sum(hash, path, text, first) FROM source),
        (SELECT digest_sum(hash, facts, first) FROM environment),
        (SELECT digest_sum(mark) FROM voucher),

@@ -65,6 +65,7 @@ def create(
         _json({"rules": list(map(vars, study.stopping)), "audit": study.audit})
         if study.stopping else None,
         study.budget_steps,
+        study.repeats,
     )  # fmt: skip
     statements += [(sql.INSERT_STUDY, row), (sql.INSERT_CLOCK, (len(copies), START))]
     for number, trial in enumerate(copies):
