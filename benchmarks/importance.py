@@ -148,15 +148,15 @@ def main() -> None:
         "`python benchmarks/importance.py` writes this file; do not edit it.\n",
         "## PED-ANOVA's intervals\n",
         (
-            f"Of random trials of an additive function of five parameters, and one, `none`, that does "
-            f"nothing: in how many of 100 cases ({repetitions} were tried) an interval holds the "
-            "importance that 30,000 trials give.\n"
+            "Of random trials of an additive function of five parameters, and one, `none`, that "
+            f"does nothing: in how many of 100 cases ({repetitions} were tried) an interval holds "
+            "the importance that 30,000 trials give.\n"
         ),
         *coverage(repetitions),
         "\n## What is chance\n",
         (
-            'How often the parameter that does nothing comes out above its "by chance" (5% is meant), '
-            "and how often the two that matter most are taken for chance.\n"
+            'How often the parameter that does nothing comes out above its "by chance" (5% is '
+            "meant), and how often the two that matter most are taken for chance.\n"
         ),
         *false_alarms(repetitions),
         "\n## fANOVA's forest\n",

@@ -15,7 +15,7 @@ from tinytune import db
 from tinytune.digest import Sum
 from tinytune.errors import LeaseLostError
 from tinytune.history import Checkpoint, Continuation, Token
-from tinytune.store import sql
+from tinytune.store import sql, sql_kept
 from tinytune.store.reader import Reader
 
 KEPT = 2  # checkpoints of a trial: should the newest be broken, there is the one before
@@ -57,8 +57,8 @@ class Fenced(Reader):
                content)  # fmt: skip
         with self._db.transaction(durable=durable):
             self._check_held(token)
-            self._db.change(sql.KEEP_CHECKPOINT, row)
-            self._db.change(sql.DROP_CHECKPOINTS, (token.number, KEPT))
+            self._db.change(sql_kept.KEEP_CHECKPOINT, row)
+            self._db.change(sql_kept.DROP_CHECKPOINTS, (token.number, KEPT))
             kept = self.checkpoints(token.number)
         self._saved[token] = sequence
         self._db.checkpoint()
@@ -75,9 +75,9 @@ class Fenced(Reader):
             self._reported.pop(token, None)  # SQL will add up what has been copied
             with self._db.transaction():
                 tick = self._tick_if_held(token)
-                self._db.change(sql.CONTINUE, (*copied, tick))
-                self._db.change(sql.COPY_METRICS, copied)
-                self._db.change(sql.COPY_DECISIONS, copied)
+                self._db.change(sql_kept.CONTINUE, (*copied, tick))
+                self._db.change(sql_kept.COPY_METRICS, copied)
+                self._db.change(sql_kept.COPY_DECISIONS, copied)
                 self._db.change(sql.COUNT_DEATHS, (token.number,))
                 found = self.continuations(token.number)
         return found[-1]
@@ -85,7 +85,7 @@ class Fenced(Reader):
     def _clear(self, token: Token) -> None:
         """Drop the checkpoints of a trial that ends, unless it is known to have none."""
         if self._saved.pop(token, None) != 0 and not self._keep_checkpoints:
-            self._db.change(sql.DROP_CHECKPOINTS, (token.number, 0))
+            self._db.change(sql_kept.DROP_CHECKPOINTS, (token.number, 0))
 
     def _check_held(self, token: Token) -> None:
         held = (token.number, token.attempt, token.worker)

@@ -32,7 +32,7 @@ from tinytune.history import (
     StudyRecord,
     TrialRecord,
 )
-from tinytune.store import rows, sql
+from tinytune.store import rows, sql, sql_kept, views
 
 T = TypeVar("T")
 _MANY = 1000  # complete trials of which a curve is made up
@@ -81,7 +81,7 @@ class Reader:
 
     def _check_views(self, record: StudyRecord) -> None:
         """Refuse views that are not the study's own: people would be shown something else."""
-        expected = {view.strip() for view in sql.views(record.space, record.goals[0])}
+        expected = {view.strip() for view in views.views(record.space, record.goals[0])}
         found = {text for (text,) in self._db.all(sql.SELECT_VIEWS)}
         if found != expected:
             raise StudyFileError(
@@ -266,33 +266,33 @@ class Reader:
 
     def outputs(self, number: int) -> list[Output]:
         """Return what is kept of what a trial printed, by attempt and stream."""
-        return self._all(rows.output, sql.SELECT_OUTPUTS, (number,))
+        return self._all(rows.output, sql_kept.SELECT_OUTPUTS, (number,))
 
     def checkpoints(self, number: int) -> list[Checkpoint]:
         """Return what a trial has saved, the newest first."""
-        return self._all(rows.checkpoint, sql.SELECT_CHECKPOINTS, (number,))
+        return self._all(rows.checkpoint, sql_kept.SELECT_CHECKPOINTS, (number,))
 
     def checkpoints_beside(self) -> list[Checkpoint]:
         """Return what all trials have saved beside the study's file, by trial."""
-        return self._all(rows.checkpoint, sql.SELECT_BESIDE)
+        return self._all(rows.checkpoint, sql_kept.SELECT_BESIDE)
 
     def content(self, of: Checkpoint) -> bytes | None:
         """Return what a checkpoint in the file holds, None where it is gone."""
-        row = self._db.one(sql.SELECT_CONTENT, (of.trial, of.attempt, of.sequence))
+        row = self._db.one(sql_kept.SELECT_CONTENT, (of.trial, of.attempt, of.sequence))
         return None if row is None else self._made(rows.content, row, f"trial {of.trial}")
 
     def continuations(self, number: int) -> list[Continuation]:
         """Return which attempts at a trial went on from a checkpoint, by attempt."""
-        return self._all(rows.continuation, sql.SELECT_CONTINUATIONS, (number,))
+        return self._all(rows.continuation, sql_kept.SELECT_CONTINUATIONS, (number,))
 
     def reports_of(self, number: int, attempt: int) -> list[tuple[int, int, str, float]]:
         """Return (tick, step, metric, value) of all that an attempt reported, by tick."""
-        found = self._all(rows.report, sql.SELECT_REPORTS_OF, (number, attempt))
+        found = self._all(rows.report, sql_kept.SELECT_REPORTS_OF, (number, attempt))
         return [(tick, step, name, value) for tick, _, _, step, name, value in found]
 
     def broken_copies(self) -> list[int]:
         """Return the trials that went on with other reports than they had before."""
-        return [trial for (trial,) in self._db.all(sql.SELECT_BROKEN_COPIES)]
+        return [trial for (trial,) in self._db.all(sql_kept.SELECT_BROKEN_COPIES)]
 
     def running(self) -> list[RunningTrial]:
         """Return the running trials by number."""
@@ -336,10 +336,10 @@ class Reader:
             broken = []
         broken += [f"worker {worker}" for (worker,) in self._db.all(sql.SELECT_BROKEN_WORKERS)]
         broken += [f"trial {trial}" for (trial,) in self._db.all(sql.SELECT_BROKEN_TRIALS)]
-        printed = self._db.all(sql.SELECT_BROKEN_OUTPUTS)
+        printed = self._db.all(sql_kept.SELECT_BROKEN_OUTPUTS)
         broken += [f"the output of trial {trial}" for (trial,) in printed]
-        saved = {trial for (trial,) in self._db.all(sql.SELECT_BROKEN_CHECKPOINTS)}
-        for trial, stored, content in self._db.all(sql.SELECT_CONTENTS):
+        saved = {trial for (trial,) in self._db.all(sql_kept.SELECT_BROKEN_CHECKPOINTS)}
+        for trial, stored, content in self._db.all(sql_kept.SELECT_CONTENTS):
             if not isinstance(content, bytes) or sha256(content) != stored:
                 saved.add(trial)
         broken += [f"a checkpoint of trial {trial}" for trial in sorted(saved)]

@@ -1,10 +1,9 @@
-"""Every query on a study's file, as a named constant, and its views."""
+"""Queries on a study's file, as constants; sql_kept.py has those on what attempts leave."""
 
 from __future__ import annotations
 
 from tinytune.digest import START
-from tinytune.history import STATES, Goal
-from tinytune.space import Space
+from tinytune.history import STATES
 
 INSERT_STUDY = """
 INSERT INTO study (id, created, version, space, search, objectives, settings, seed, defaults,
@@ -231,83 +230,6 @@ WHERE ((t.told IS NOT NULL AND m.attempt = t.attempt) OR a.ending = 'paused')
     AND t.confirms IS NULL
 ORDER BY m.tick, m.attempt, m.name
 """
-KEEP_OUTPUT = """
-INSERT OR REPLACE INTO output (trial, attempt, stream, head, tail, left_out, seal)
-SELECT ?1, ?2, ?3, ?4, ?5, ?6, digest(?1, ?2, ?3, ?4, ?5, ?6)
-FROM trial WHERE number = ?1 AND attempt >= ?2
-"""
-SELECT_OUTPUTS = """
-SELECT trial, attempt, stream, head, tail, left_out FROM output WHERE trial = ?
-ORDER BY attempt, stream DESC  -- stdout first
-"""
-SELECT_BROKEN_OUTPUTS = """
-SELECT trial FROM output WHERE seal <> digest(trial, attempt, stream, head, tail, left_out)
-"""
-_COPIED = {
-    "metric": "name, step, value, time, tick",
-    "decision": "part, step, verdict, facts, tick",
-}
-_TABLES = {"metric": "metric", "decision": "(SELECT * FROM decision WHERE verdict <> 'promote')"}
-_BOTH = {"source": "tick <= c.upto", "attempt": "tick < c.tick"}  # must have the same rows
-SELECT_BROKEN_COPIES = "SELECT trial FROM continuation AS c WHERE " + " OR ".join(
-    f"""EXISTS (
-    SELECT {columns} FROM {_TABLES[table]}
-    WHERE trial = c.trial AND attempt = c.{one} AND {_BOTH[one]}
-    EXCEPT
-    SELECT {columns} FROM {_TABLES[table]}
-    WHERE trial = c.trial AND attempt = c.{two} AND {_BOTH[two]})"""
-    for table, columns in _COPIED.items()
-    for one, two in (("source", "attempt"), ("attempt", "source"))
-)
-_CHECKPOINT = "trial, attempt, sequence, tick, time, kind, suffix, size, sha256"
-KEEP_CHECKPOINT = f"""
-INSERT INTO checkpoint ({_CHECKPOINT}, content, seal)
-SELECT ?1, ?2, ?3, tick, ?4, ?5, ?6, ?7, ?8, ?9,
-       digest(?1, ?2, ?3, tick, ?4, ?5, ?6, ?7, ?8, ?9 IS NULL)
-FROM clock
-"""
-DROP_CHECKPOINTS = """
-DELETE FROM checkpoint WHERE rowid IN (
-    SELECT rowid FROM checkpoint WHERE trial = ? ORDER BY attempt DESC, sequence DESC
-    LIMIT -1 OFFSET ?)
-"""
-SELECT_CHECKPOINTS = f"""
-SELECT {_CHECKPOINT}, content IS NULL FROM checkpoint WHERE trial = ?
-ORDER BY attempt DESC, sequence DESC
-"""
-SELECT_BESIDE = f"""
-SELECT {_CHECKPOINT}, 1 FROM checkpoint WHERE content IS NULL ORDER BY trial, attempt, sequence
-"""
-SELECT_CONTENT = """
-SELECT content FROM checkpoint WHERE trial = ? AND attempt = ? AND sequence = ?
-"""
-SELECT_BROKEN_CHECKPOINTS = f"""
-SELECT trial FROM checkpoint WHERE seal <> digest({_CHECKPOINT}, content IS NULL)
-"""
-SELECT_CONTENTS = "SELECT trial, sha256, content FROM checkpoint WHERE content IS NOT NULL"
-# ?1 trial, ?2 the new attempt, ?3 the one that had saved, ?4 the checkpoint's tick, ?5 the tick now
-CONTINUE = """
-INSERT INTO continuation (trial, attempt, source, upto, step, tick)
-VALUES (?1, ?2, ?3, ?4, (SELECT step FROM metric WHERE trial = ?1 AND attempt = ?3 AND tick <= ?4
-                         ORDER BY tick DESC LIMIT 1), ?5)
-"""
-COPY_METRICS = """
-INSERT INTO metric (trial, attempt, name, step, tick, value, time)
-SELECT trial, ?2, name, step, tick, value, time FROM metric
-WHERE trial = ?1 AND attempt = ?3 AND tick <= ?4
-"""
-COPY_DECISIONS = """
-INSERT INTO decision (trial, attempt, tick, part, step, verdict, facts)
-SELECT trial, ?2, tick, part, step, verdict, facts FROM decision
-WHERE trial = ?1 AND attempt = ?3 AND tick <= ?4 AND verdict <> 'promote'
-"""
-SELECT_CONTINUATIONS = """
-SELECT trial, attempt, source, upto, step, tick FROM continuation WHERE trial = ? ORDER BY attempt
-"""
-SELECT_REPORTS_OF = """
-SELECT tick, trial, attempt, step, name, value FROM metric WHERE trial = ? AND attempt = ?
-ORDER BY tick, name
-"""
 TELL = """
 UPDATE trial SET told = ?, link = ?, state = ?, finished = ?, seconds = ?, value = ?, results = ?,
                  error = ?, traceback = ?
@@ -474,37 +396,4 @@ ORDER BY number
 SELECT_FAILED_ATTEMPTS = "SELECT trial, tick FROM attempt WHERE ending = 'failed' ORDER BY tick"
 SELECT_PAUSED_ATTEMPTS = "SELECT trial, attempt, tick FROM attempt WHERE ending = 'paused'"
 
-CREATE_TRIALS_VIEW = """
-CREATE VIEW trials AS SELECT number, state, origin, value, {columns}attempt, seconds,
-    datetime(started, 'unixepoch') AS started, datetime(finished, 'unixepoch') AS finished, error
-FROM trial
-"""
-CREATE_CURVES_VIEW = """
-CREATE VIEW curves AS SELECT m.trial, m.name, m.step, m.value
-FROM metric AS m JOIN trial AS t ON m.trial = t.number AND m.attempt = t.attempt
-"""
-CREATE_BEST_VIEW = """
-CREATE VIEW best AS SELECT * FROM trials WHERE state = 'complete' AND origin <> 'confirm'
-ORDER BY value{direction}, number
-"""
 NOTHING = (0, None, 0, None, 0, None, 0)  # in place of SELECT_NEXT's row
-VIEW_COLUMNS = frozenset(
-    ["number", "state", "origin", "value", "attempt", "seconds", "started", "finished", "error"]
-)
-
-
-def views(space: Space, goal: Goal) -> list[str]:
-    """Return the views that spread parameters into columns; names are Python identifiers."""
-    columns = "".join(
-        f"""json_extract(params, '$."{name}"') AS "{_column(name)}", """ for name in space.by_name
-    )
-    direction = " DESC" if goal.direction == "maximize" else ""
-    return [
-        CREATE_TRIALS_VIEW.format(columns=columns),
-        CREATE_CURVES_VIEW,
-        CREATE_BEST_VIEW.format(direction=direction),
-    ]
-
-
-def _column(name: str) -> str:
-    return f"{name}_" if name in VIEW_COLUMNS else name

@@ -31,7 +31,7 @@ from tinytune.history import (
     TrialRecord,
 )
 from tinytune.space import Params
-from tinytune.store import rows, sql
+from tinytune.store import rows, sql, sql_kept, views
 from tinytune.store.again import Again
 
 MOST_UNFOLDED = 16_000_000  # characters of output between two checkpoints
@@ -78,7 +78,7 @@ def create(
                 of.value)  # fmt: skip
         statements.append((sql.INSERT_LESSON, told))
     statements.append((sql.SEAL, ()))
-    statements += [(view, ()) for view in sql.views(study.space, study.goals[0])]
+    statements += [(view, ()) for view in views.views(study.space, study.goals[0])]
     return db.create(path, statements)
 
 
@@ -164,7 +164,7 @@ class Store(Again):
         with self._db.transaction():
             for each in outputs:
                 row = (each.trial, each.attempt, each.stream, each.head, each.tail, each.left_out)
-                self._db.change(sql.KEEP_OUTPUT, row)
+                self._db.change(sql_kept.KEEP_OUTPUT, row)
                 self._unfolded += len(each.head) + len(each.tail)
         if self._unfolded > MOST_UNFOLDED:  # a long trial that prints must not let the log grow
             self._unfolded = 0
