@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Annotated
 
 import pytest
 
@@ -15,12 +16,12 @@ import tinytune
 from tests.shell import ROOT, await_true, kill_all, results, start
 from tests.shell import tinytune as shell
 from tests.studies import SPACE, make_study, record
-from tinytune import checkpoints, draw, process, stopping
+from tinytune import Float, checkpoints, draw, process, stopping
 from tinytune import study as study_module
 from tinytune.cli import care
 from tinytune.context import running
 from tinytune.digest import sha256
-from tinytune.errors import LeaseLostError, StudyFileError, UsageError
+from tinytune.errors import LeaseLostError, StudyFileError, TrialStopped, UsageError
 from tinytune.history import Outcome
 from tinytune.store.reader import Reader
 from tinytune.store.writer import Store
@@ -541,6 +542,74 @@ def test_a_stopped_trial_has_the_last_value_of_before_its_interruption(tmp_path)
         assert again.load() == b""
         again.report(1, norm=9.0, stop=False)
         assert study.tell(again).value == 0.25
+
+
+@tinytune.trial(minimize="loss")
+def climber(trial: tinytune.Trial, x: Annotated[float, Float(0.0, 1.0)] = 0.5) -> float:
+    """It reports, and then saves."""
+    state = tinytune.load()
+    for step in range(0 if state is None else int(state), STEPS):
+        tinytune.report(step, loss=loss(trial.number, step))
+        tinytune.save(b"%d" % (step + 1))
+    return loss(trial.number, STEPS - 1)
+
+
+@pytest.mark.parametrize(
+    "rules", ["asha(pause=true, max_steps=9)", "hyperband(max_steps=9, pause=true)"]
+)
+def test_a_paused_trial_is_let_on_exactly_where_it_was(tmp_path, rules):
+    path = tmp_path / "study.db"
+    climber.tune(path, trials=24, search="random", stopping=rules, quiet=True)
+    with Reader(path) as reader:
+        trials = reader.trials()
+        curves = [reader.curves(trial)["loss"] for trial in trials]
+        assert sum(map(len, curves)) == reader.steps()  # no step was made twice
+        went_on = sum(len(reader.continuations(trial.number)) for trial in trials)
+        assert went_on > 3
+        assert {trial.state for trial in trials} >= {"paused"}
+        assert [list(curve) for curve in curves] == [list(range(len(c))) for c in curves]
+        promoted = [d for d in reader.decisions() if d.verdict == "promote"]
+        assert len(promoted) == went_on
+    assert verified(path).is_good, verified(path).problems
+
+
+def test_who_dies_between_its_last_save_and_its_pause_is_paused_all_the_same(tmp_path):
+    path = made(tmp_path, "asha(pause=true, max_steps=9)")
+    with Study(path) as study:
+        trial = study.ask()
+        assert trial.load() is None
+        trial.report(0, loss=0.5)
+        assert trial.should_stop
+        with pytest.raises(TrialStopped, match="trial 0 is paused at step 0 by asha"):
+            trial.save(b"1")
+        study.give_back(trial)  # as if it were killed here
+        again = study.ask()
+        with pytest.raises(TrialStopped, match="trial 0 is paused at step 0 by asha"):
+            again.load()
+        assert study.tell(again) == Outcome("paused", 0.5, {"loss": 0.5})
+        for value in (0.6, 0.7):
+            other = study.ask()
+            other.report(0, loss=value, stop=False)
+            study.tell(other)
+        on = study.ask()
+        assert (on.number, on.attempt, on.load()) == (0, 3, b"1")
+        on.report(1, loss=0.5)
+        study.give_back(on)  # not let on again, and not paused again either
+        on = study.ask()
+        assert (on.number, on.attempt, on.load()) == (0, 4, b"1")
+        on.report(1, loss=0.5)
+        on.report(2, loss=0.5, stop=False)
+        assert on.should_stop
+        on.save(b"3")  # who cleans up itself may save, too
+        assert study.tell(on).state == "paused"
+    assert verified(path).is_good, verified(path).problems
+
+
+def test_who_does_not_load_is_paused_at_once(tmp_path):
+    with Study(made(tmp_path, "asha(pause=true, max_steps=9)")) as study:
+        trial = study.ask()
+        with pytest.raises(TrialStopped, match="paused at step 0"):
+            trial.report(0, loss=0.5)
 
 
 def test_what_was_kept_is_not_counted_again_by_a_budget_of_steps(tmp_path):

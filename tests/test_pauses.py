@@ -33,11 +33,11 @@ def step_on(study, trial, whole, has_checkpoints=False):
     for step in range(first, whole):
         try:
             trial.report(step, loss=loss_of(trial.number) + 1.0 / (step + 1))
+            if has_checkpoints:
+                trial.save(str(step + 1).encode())
         except TrialStopped:
             study.tell(trial)
             return step + 1 - first
-        if has_checkpoints:
-            trial.save(str(step + 1).encode())
     study.tell(trial, loss_of(trial.number))
     return whole - first
 
@@ -71,13 +71,12 @@ def test_successive_halving_climbs_as_in_the_table_of_the_paper(tmp_path, whole,
     assert verified(path).is_good
 
 
-def test_what_goes_on_from_a_checkpoint_does_no_step_twice_but_the_one_that_paused_it(tmp_path):
+def test_what_goes_on_from_a_checkpoint_does_no_step_twice(tmp_path):
     rules = "successive-halving(max_steps=27)"
     path = made(tmp_path, rules, budget=27)
     assert run_all(path, 27) == 27 * 1 + 9 * 3 + 3 * 9 + 27
-    # From a checkpoint the step of the pause is made again: it was reported before it was saved.
     again = made(tmp_path / "checkpoints", rules, budget=27)
-    assert run_all(again, 27, has_checkpoints=True) == 27 + 9 * (3 - 0) + 3 * (9 - 2) + (27 - 8)
+    assert run_all(again, 27, has_checkpoints=True) == 27 + 9 * (3 - 1) + 3 * (9 - 3) + (27 - 9)
     assert rungs_reached(path) == rungs_reached(again)
     assert verified(again).is_good
     shown = shell("show", again, min(range(27), key=loss_of)).stdout

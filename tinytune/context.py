@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
+from typing import NoReturn
 
 from tinytune.errors import ObjectiveError, TrialStopped, UsageError
 from tinytune.pace import Pace
@@ -26,6 +27,12 @@ class Loop:
     began_at: int  # the step
     began: float
     due: float  # when it is to be shown next
+
+
+class Pause(str):
+    """A reason for which a trial is paused: it may still save, to go on from there later."""
+
+    __slots__ = ()
 
 
 class Trial:
@@ -50,12 +57,13 @@ class Trial:
         self.params: Params = {} if params is None else params
         self.seed = seed
         self.stopped: str | None = None
-        """Why a stopping rule ends this trial, None while it may go on."""
+        """Why a stopping rule stops or pauses this trial, None while it may go on."""
         self.attempt = attempt
         self.folder = folder
         """What a command's attempts leave to the next one; it need not be there yet."""
         self._write, self._save, self._load = write, save, load
-        self._has_begun = False
+        self._has_begun = self._has_loaded = False
+        self._waits_for_save = False  # it is paused, and ends when it has saved
         self.loops: list[Loop] = []
         """The loops over `steps` that it is in, the outermost first."""
         self.latest: Mapping[str, float] = {}
@@ -86,19 +94,28 @@ class Trial:
         checked = _numbers(metrics)
         whole_step = _whole(step)
         self._has_begun = True
+        if self._waits_for_save:
+            self._end()
         self.latest = checked
         if self._write is not None:
             self.stopped = self._write(whole_step, checked) or self.stopped
         if stop and self.stopped is not None:
-            raise TrialStopped(f"trial {self.number} is stopped {self.stopped}")
+            self._waits_for_save = self._has_loaded and isinstance(self.stopped, Pause)
+            if not self._waits_for_save:
+                self._end()
+
+    def _end(self) -> NoReturn:
+        how = "paused" if isinstance(self.stopped, Pause) else "stopped"
+        raise TrialStopped(f"trial {self.number} is {how} {self.stopped}")
 
     def save(self, state: bytes | PathLike[str]) -> None:
         """Keep a state: bytes, or a copy of the file or folder at a path.
 
         If this attempt's worker dies or gives the trial back, the next attempt gets it from `load`,
         and what was reported before it is kept: so report a step first, then save. The last two
-        are kept, until the trial ends. Once a stopping rule has ended the trial, and outside of a
-        study, it does nothing.
+        are kept, until the trial ends. Once a stopping rule has stopped the trial, and outside of a
+        study, it does nothing. Where a rule has paused a trial that has called `load`, TrialStopped
+        ends it when it has saved.
 
         UsageError where there is nothing to be saved; StudyFileError where it cannot be written,
         which ends the worker and not the trial.
@@ -107,6 +124,8 @@ class Trial:
         self._has_begun = True
         if self._save is not None:
             self._save(checked)
+        if self._waits_for_save:
+            self._end()
 
     def load(self) -> bytes | Path | None:
         """Return the state that an earlier attempt has saved, None where there is none.
@@ -120,6 +139,7 @@ class Trial:
                 f"load: trial {self.number} has reported or saved already in this attempt: "
                 "call load() at the beginning"
             )
+        self._has_loaded = True
         return None if self._load is None else self._load()
 
 

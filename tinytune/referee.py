@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from itertools import groupby
 from operator import itemgetter
 
+from tinytune.context import Pause
 from tinytune.history import Decision, Outcome, State, StudyRecord, Token
 from tinytune.stopping.judge import Attempt, Judge, sentence
 from tinytune.store.writer import Store
@@ -27,6 +28,7 @@ class Referee:
         self._judge: Judge | None = None
         self._attempts: dict[Token, Attempt] = {}
         self._decisions: dict[Token, Decision] = {}  # the first one of each attempt
+        self._written: set[Token] = set()  # attempts whose pause is in the file before they end
         self._values: dict[Token, float] = {}  # the last ones of the objective's own metric
         self._lock = threading.Lock()  # an objective's threads may report at once
 
@@ -88,12 +90,25 @@ class Referee:
             decision = store.decision_on(token.number, token.attempt)
             if decision is not None:
                 self._decisions[token] = decision
+                self._written.add(token)
+
+    def reason(self, token: Token) -> str | None:
+        """Return why a trial is stopped or paused, None where it goes on."""
+        decision = self._decisions.get(token)
+        return None if decision is None else self._reason(decision)
 
     @contextmanager
-    def unless_stopped(self, token: Token) -> Iterator[bool]:
-        """Let no report come into a block, and tell it whether the trial goes on."""
+    def saving(self, store: Store, token: Token) -> Iterator[bool]:
+        """Let no report come into a block, and tell it whether the trial may save.
+
+        The pause of one that is paused is written first: who goes on from there is paused as well.
+        """
         with self._lock:
-            yield not self.is_stopped(token)
+            decision = self._decisions.get(token)
+            if decision is not None and decision.verdict == "pause" and token not in self._written:
+                store.decide(token, decision)
+                self._written.add(token)
+            yield decision is None or decision.verdict in ("spared", "pause")
 
     def promotable(self, store: Store, tick: int) -> Decision | None:
         """Return the decision to let a paused trial on, given all up to a tick; None: none."""
@@ -116,7 +131,9 @@ class Referee:
         self._attempts.pop(token, None)
         if decision is None or decision.verdict == "spared":
             return outcome or Outcome("failed", error="the objective returned nothing"), None
-        to_write = None if decision.verdict == "budget" else decision  # that is in the file
+        is_written = decision.verdict == "budget" or token in self._written
+        self._written.discard(token)
+        to_write = None if is_written else decision
         state: State = "paused" if decision.verdict == "pause" else "stopped"
         if outcome is None or outcome.state == "stopped":
             if outcome is not None and outcome.value is not None:  # the mean of its runs so far
@@ -135,6 +152,7 @@ class Referee:
 
     def forget(self, token: Token) -> None:
         """Drop what an attempt has reported: it was given back, or taken away."""
+        self._written.discard(token)
         for kept in (self._decisions, self._values, self._attempts):
             kept.pop(token, None)
 
@@ -155,7 +173,8 @@ class Referee:
     def _reason(self, decision: Decision) -> str | None:
         if decision.verdict == "spared":
             return None
-        return explained(self._record, decision)
+        reason = explained(self._record, decision)
+        return Pause(reason) if decision.verdict == "pause" else reason
 
 
 def explained(record: StudyRecord, decision: Decision) -> str:

@@ -13,7 +13,7 @@ from typing import Self
 from tinytune import __version__, confirm, files, learn, lease, process, stopping
 from tinytune.checkpoints import BESIDE, Checkpoints, Keeping
 from tinytune.context import Trial
-from tinytune.errors import StudyFileError, StudyMismatchError, UsageError
+from tinytune.errors import StudyFileError, StudyMismatchError, TrialStopped, UsageError
 from tinytune.history import (
     Claim,
     Decision,
@@ -155,14 +155,17 @@ class Study:
         )
 
     def _save(self, token: Token, folder: Path, state: bytes | Path) -> None:
-        with self._referee.unless_stopped(token) as goes_on:
-            if goes_on:
+        with self._referee.saving(self._writer, token) as may_save:
+            if may_save:
                 self._checkpoints.save(self._writer, token, folder, state)
 
     def _load(self, token: Token, folder: Path) -> bytes | Path | None:
         state, went_on = self._checkpoints.load(self._writer, token, folder)
         if went_on is not None:
             self._referee.go_on(self._writer, token)
+        reason = self._referee.reason(token)
+        if reason is not None:  # its worker died after it had saved, and before it was paused
+            raise TrialStopped(f"trial {token.number} is paused {reason}")
         return state
 
     def _write(self, claim: Claim) -> Callable[[int, Mapping[str, float]], str | None]:

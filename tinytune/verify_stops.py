@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
@@ -48,7 +49,11 @@ def verify_stops(
         for place, each in stored.items()
         if (each.trial, each.attempt) in judged and each.verdict != "promote"
     }
-    found = {_place(each): each for each in _decisions(reader, judge, before)}
+    let_on: dict[int, list[Decision]] = defaultdict(list)
+    for each in decisions:
+        if each.verdict == "promote":
+            let_on[each.trial].append(each)
+    found = {_place(each): each for each in _decisions(reader, judge, let_on, before)}
     places = sorted(mine.keys() | found.keys())
     problems = [
         _problem(mine.get(place), found.get(place))
@@ -88,8 +93,16 @@ def _problem(stored: Decision | None, computed: Decision | None) -> str:
     return f"{where}: the rule compared {computed.facts}, not {stored.facts}"
 
 
-def _decisions(reader: Reader, judge: Judge, before: Callable[[], object]) -> Iterator[Decision]:
-    """Yield what the rules say of the reports, in the order of ticks."""
+def _decisions(
+    reader: Reader,
+    judge: Judge,
+    let_on: Mapping[int, list[Decision]],
+    before: Callable[[], object],
+) -> Iterator[Decision]:
+    """Yield what the rules say of the reports, in the order of ticks.
+
+    An attempt at a trial that was let on has copies of reports at which an earlier one was paused.
+    """
     end = reader.tick()
     complete = reader.complete(0, end) if judge.looks else []
     rungs = reader.rungs(0, end) if judge.has_rungs else []
@@ -113,6 +126,9 @@ def _decisions(reader: Reader, judge: Judge, before: Callable[[], object]) -> It
             judge.note(rungs[noted])
             noted += 1
         decision = judge.decide(attempt, step, tick)
-        if decision is not None:
+        if decision is not None and not (
+            decision.verdict == "pause"
+            and any(p.attempt <= count and p.tick > tick for p in let_on.get(number, ()))
+        ):
             ended.add((number, count))
             yield decision

@@ -18,7 +18,10 @@ _COPIED = {
     "metric": "name, step, value, time, tick",
     "decision": "part, step, verdict, facts, tick",
 }
-_TABLES = {"metric": "metric", "decision": "(SELECT * FROM decision WHERE verdict <> 'promote')"}
+_TABLES = {
+    "metric": "metric",
+    "decision": "(SELECT * FROM decision WHERE verdict IN ('rung', 'spared'))",
+}
 _BOTH = {"source": "tick <= c.upto", "attempt": "tick < c.tick"}  # must have the same rows
 SELECT_BROKEN_COPIES = "SELECT trial FROM continuation AS c WHERE " + " OR ".join(
     f"""EXISTS (
@@ -71,6 +74,9 @@ COPY_DECISIONS = """
 INSERT INTO decision (trial, attempt, tick, part, step, verdict, facts)
 SELECT trial, ?2, tick, part, step, verdict, facts FROM decision
 WHERE trial = ?1 AND attempt = ?3 AND tick <= ?4 AND verdict <> 'promote'
+AND NOT (verdict = 'pause' AND EXISTS (  -- it is over
+    SELECT 1 FROM decision AS later
+    WHERE later.trial = ?1 AND later.verdict = 'promote' AND later.tick > decision.tick))
 """
 SELECT_CONTINUATIONS = """
 SELECT trial, attempt, source, upto, step, tick FROM continuation WHERE trial = ? ORDER BY attempt
