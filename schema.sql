@@ -240,7 +240,8 @@ CREATE TABLE checkpoint (
 ) STRICT;
 
 -- Attempts that went on from a checkpoint of an earlier one. What that one had reported by then,
--- and the decisions on it, are rows of both, with the same ticks and times.
+-- and the decisions on it, are rows of both, with the same ticks and times; but not to pause it,
+-- if it was let on since.
 CREATE TABLE continuation (
     trial   INTEGER NOT NULL REFERENCES trial (number),
     attempt INTEGER NOT NULL,
