@@ -639,6 +639,33 @@ def test_what_was_kept_is_not_counted_again_by_a_budget_of_steps(tmp_path):
     assert verified(path).is_good, verified(path).problems
 
 
+def test_folders_of_trials_that_others_have_ended_go_and_no_others(tmp_path):
+    path = made(tmp_path, "asha(pause=true, max_steps=9)")
+    sweeper = checkpoints.Checkpoints(path, Reader(path).study().created, checkpoints.BESIDE)
+    with Study(path) as study, Store(path) as supervisor:
+        folders = []
+        for ending in ("told", "paused", "running", "condemned"):
+            trial = study.ask()
+            trial.save(bytes(LARGE))
+            folders.append(trial.folder)
+            if ending == "told":
+                trial.report(0, loss=0.1, stop=False)  # it pauses, and fails
+                study.tell(trial, Outcome("failed", error="no"))
+                assert not trial.folder.exists()
+            elif ending == "paused":
+                trial.report(0, loss=0.2, stop=False)
+                assert study.tell(trial).state == "paused"
+            elif ending == "condemned":
+                supervisor.condemn(study._held[trial.number][0], "it took too long")
+        other = folders[0].parent / "3-0123456789ab"  # another study's, or its user's
+        other.mkdir()
+        assert folders[3].exists()
+        sweeper.sweep(study.reader, study.reader.tick())
+        assert folders[3].exists()  # somebody has ended it before this session
+        sweeper.sweep(study.reader, 0)
+        assert sorted(other.parent.iterdir()) == sorted([folders[1], folders[2], other])
+
+
 # Copies.
 
 

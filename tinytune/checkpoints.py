@@ -153,7 +153,8 @@ class Checkpoints:
             trial = None if number is None else reader.trial(number)
             if trial is None or trial.told is None or trial.told <= since or self._stay:
                 continue
-            if folder == self.folder(trial.number, trial.params or {}):
+            is_over = trial.state != "paused"
+            if is_over and folder == self.folder(trial.number, trial.params or {}):
                 beside.drop(folder)
 
     def _copies(self, token: Token) -> list[str]:
