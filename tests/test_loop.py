@@ -133,6 +133,28 @@ def test_a_study_stops_it(tmp_path, stop):
     assert len(ended) == (0 if stop else 2)
 
 
+def test_a_loop_goes_on_at_a_loaded_step(tmp_path):
+    path = tmp_path / "study.db"
+    taken = []
+
+    @tinytune.trial(minimize="loss", space={"x": Float(0, 1)})
+    def objective(x=0.5):
+        for step in tinytune.steps(6, start=int(tinytune.load() or 0)):
+            if taken == [0, 1, 2]:
+                taken.append("killed")
+                raise KeyboardInterrupt
+            taken.append(step)
+            tinytune.report(step, loss=x + step)
+            tinytune.save(str(step + 1).encode())
+        return x
+
+    with pytest.raises(KeyboardInterrupt):
+        objective.tune(path, trials=1, quiet=True)
+    study = objective.tune(path, trials=1, quiet=True)
+    assert taken == [0, 1, 2, "killed", 3, 4, 5]
+    assert study.curves(0)["loss"] == {step: 0.5 + step for step in range(6)}
+
+
 def test_how_far_it_is_is_shown_after_a_moment_and_not_too_often(monkeypatch):
     now = 100.0
     monkeypatch.setattr(loop.time, "monotonic", lambda: now)
@@ -284,7 +306,7 @@ def test_on_a_terminal_one_worker_is_followed(tmp_path):
     assert value(tmp_path) == 1
 
 
-@pytest.mark.parametrize("options", [["--workers", 2], ["--capture"]], ids=str)
+@pytest.mark.parametrize("options", [["--workers", 2, "--no-capture"], ["--capture"]], ids=str)
 def test_what_would_be_garbled_is_not_followed(tmp_path, options):
     assert "step" not in on_a_terminal(tmp_path, *options)
     assert value(tmp_path) == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinytune import context
+from tinytune.errors import ObjectiveError
 from tinytune.integrations.reporting import library
 from tinytune.loop import steps
 
@@ -53,8 +54,14 @@ def partial_fit(
     Each epoch ends with the score on `validation`, a pair of rows and targets, which is reported as
     `metric`; `scoring` is scikit-learn's, by default the model's own. Where a stopping rule ends
     the trial, no epoch begins any more. The rows are shuffled by the trial's seed and the epoch's
-    number, so that a loaded model goes on at `start` as if it had never stopped.
+    number, so that a loaded model goes on at `start` as if it had never stopped. ObjectiveError
+    where the model cannot be trained so.
     """
+    if not hasattr(model, "partial_fit"):
+        raise ObjectiveError(
+            f"{type(model).__name__} has no partial_fit: train it with fit, or fold by fold with "
+            "cross_val_score"
+        )
     shuffle = library("sklearn.utils", "sklearn").shuffle
     scorer = library("sklearn.metrics", "sklearn").check_scoring(model, scoring=scoring)
     options = {}
