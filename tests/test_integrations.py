@@ -396,6 +396,52 @@ def test_lightgbm_s_own_early_stopping_beside_ours(tmp_path, stops):
         assert best == made == min(curve, key=curve.get) + 1
 
 
+def goes_on_in_lightgbm(callback):
+    lightgbm = loaded("lightgbm")
+    dataset = lightgbm.Dataset(*data(), free_raw_data=False)
+    booster = None
+    for _ in range(2):
+        booster = lightgbm.train(
+            {"verbose": -1, "num_threads": 1}, dataset, 3, valid_sets=[dataset], init_model=booster,
+            callbacks=[callback()], keep_training_booster=True,
+        )  # fmt: skip
+
+
+def goes_on_in_xgboost(callback):
+    xgboost = loaded("xgboost")
+    dataset = xgboost.DMatrix(*data())
+    booster = None
+    for _ in range(2):
+        rounds = booster.num_boosted_rounds() if booster else 0
+        booster = xgboost.train(
+            {"nthread": 1}, dataset, 3, evals=[(dataset, "train")], xgb_model=booster,
+            verbose_eval=False, callbacks=[callback(start=rounds)],
+        )  # fmt: skip
+
+
+def goes_on_in_keras(callback):
+    keras = loaded("keras")
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    for begin in (0, 3):
+        model.fit(*data(), epochs=begin + 3, initial_epoch=begin, verbose=0, callbacks=[callback()])
+
+
+@pytest.mark.parametrize("train", [goes_on_in_lightgbm, goes_on_in_xgboost, goes_on_in_keras])
+def test_a_loaded_model_goes_on_with_its_steps(tmp_path, train):
+    extra = train.__name__.removeprefix("goes_on_in_")
+    loaded(extra)
+
+    @tinytune.trial(minimize="loss", space={"x": Float(0, 1)})
+    def objective(x=0.5):
+        train(importlib.import_module(f"tinytune.integrations.{extra}").callback)
+        return x
+
+    study = objective.tune(tmp_path / "study.db", trials=1, quiet=True)
+    (curve, *_) = study.curves(0).values()
+    assert list(curve) == [0, 1, 2, 3, 4, 5], study.trials()[0].error
+
+
 def test_keras_goes_on_with_the_next_fit(tmp_path):
     """A model that a rule has stopped is not left in a state that stops the next training."""
     keras = loaded("keras")

@@ -7,12 +7,13 @@ from typing import Any
 from tinytune.integrations.reporting import library, record
 
 
-def callback(**metrics: str) -> Any:
+def callback(*, start: int = 0, **metrics: str) -> Any:
     """Return a TrainingCallback for `train`, `cv` and estimators that reports each round.
 
     `callback(loss="valid-rmse")` reports the metric rmse of the evaluation set valid as `loss`;
     without arguments every one is reported under its own name. A stopping rule ends training as
-    XGBoost's own callbacks do. Put it before other callbacks that may end it.
+    XGBoost's own callbacks do. Put it before other callbacks that may end it. `start` is the number
+    of rounds that a loaded booster has (`xgb_model`): XGBoost begins to count at 0 again.
     """
     xgboost = library("xgboost", "xgboost")
     base: Any = xgboost.callback.TrainingCallback
@@ -27,7 +28,7 @@ def callback(**metrics: str) -> Any:
                 for dataset, of_dataset in evals_log.items()
                 for metric, values in of_dataset.items()
             }
-            ends = record(epoch, measured, metrics, otherwise="give it evals, or eval_set")
+            ends = record(start + epoch, measured, metrics, otherwise="give it evals, or eval_set")
             if ends and not isinstance(model, xgboost.Booster):
                 model.set_attr(best_iteration=str(epoch))  # `cv` cannot end without one
             return ends
