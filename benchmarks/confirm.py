@@ -1,7 +1,7 @@
 """What `tinytune confirm` is worth on noisy objectives: writes confirm.md.
 
-python benchmarks/confirm.py              # a few minutes of one core
-python benchmarks/confirm.py --studies 5  # a look
+python benchmarks/confirm.py             # two minutes of one core
+python benchmarks/confirm.py --share 0.1 # a look
 """
 
 from __future__ import annotations
@@ -22,13 +22,14 @@ from tinytune.testing import simulate
 
 HERE = Path(__file__).parent
 TRIALS, TOP, REPEATS = 60, 5, 5
+STUDIES = {"random": 100, "tpe": 12}  # of each problem and noise
 GOAL = Goal("loss", "minimize")
 LEVELS = {"little": 0.03, "some": 0.1, "much": 0.3}  # of the middle of the function's values
 SHARED = 0.5  # of the noise's variance: what a seed does to all configurations alike
 TEXT = """\
 # What confirming is worth
 
-`python benchmarks/confirm.py` writes this file; do not edit it. Each cell: in how many of {studies}
+`python benchmarks/confirm.py` writes this file; do not edit it. Each cell: in how many
 simulated studies the configuration with the lowest true value of all that were tried was named; and
 in brackets how far the true value of the named one lies above that, in standard deviations of one
 run, with two standard errors. *single*: the best single value; *confirmed*: the best mean of 5 new
@@ -159,7 +160,7 @@ def _record(number: int, params: Params, value: float, repeat: int | None = None
 def table(name: str, studies: int) -> list[str]:
     """Return the rows of one search."""
     lines = [
-        f"\n## {name}\n",
+        f"\n## {name}, {studies} studies in each row\n",
         "| problem | noise | single of 60 | confirmed | single of 85 | confirmed, among 85 |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
@@ -205,13 +206,12 @@ def _cell(regrets: Sequence[float], deviation: float) -> str:
 def main() -> None:
     """Run all studies and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--studies", type=int, default=100)
-    parser.add_argument("--searches", nargs="*", default=["random", "tpe"])
+    parser.add_argument("--share", type=float, default=1.0, help="of the studies")
     wanted = parser.parse_args()
     noise = ", ".join(f"*{name}* {share:g}" for name, share in LEVELS.items())
-    lines = [TEXT.format(studies=wanted.studies, noise=noise)]
-    for name in wanted.searches:
-        lines += table(name, wanted.studies)
+    lines = [TEXT.format(noise=noise)]
+    for name, studies in STUDIES.items():
+        lines += table(name, max(2, round(studies * wanted.share)))
     (HERE / "confirm.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

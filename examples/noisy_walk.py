@@ -1,6 +1,6 @@
 """A noisy objective: how far a learner ends from its target, which depends on its seed.
 
-    tinytune run examples/noisy_walk.py --study noisy.db --trials 60
+    tinytune run examples/noisy_walk.py --study noisy.db --search random --trials 60
 
 Each run sees other noise, so that the best of sixty values is too good to be true. Which of the
 best configurations is really good is told by running them again:

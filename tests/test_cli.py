@@ -389,7 +389,7 @@ def test_best_as_json_is_the_whole_trial(study):
     best = json.loads(tinytune("best", study, "--format", "json").stdout)
     assert list(best) == [
         "number", "state", "origin", "params", "settings", "value", "values", "metrics",
-        "attempt", "seed", "started", "finished", "seconds", "error",
+        "attempt", "seed", "started", "finished", "seconds", "error", "confirms", "confirmed",
     ]  # fmt: skip
     assert best["state"] == "complete"
     assert best["value"] == best["params"]["x"] == best["values"]["value"]

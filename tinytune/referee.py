@@ -135,13 +135,11 @@ class Referee:
         self._written.discard(token)
         to_write = None if is_written else decision
         state: State = "paused" if decision.verdict == "pause" else "stopped"
-        if outcome is None or outcome.state == "stopped":
-            if outcome is not None and outcome.value is not None:  # the mean of its runs so far
-                return outcome, to_write
+        if outcome is None or (outcome.state == "stopped" and outcome.value is None):
             known = value if math.isfinite(value) else None
             values = {} if known is None else {self._record.goals[0].name: known}
             return Outcome(state, known, values), to_write
-        if outcome.state == "complete":
+        if outcome.state in ("complete", "stopped"):  # or the mean of its runs so far
             return Outcome(state, outcome.value, outcome.values), to_write
         return outcome, to_write
 

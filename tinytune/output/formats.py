@@ -49,7 +49,6 @@ def trial_json(
         "number": trial.number,
         "state": trial.state,
         "origin": trial.origin,
-        "confirms": trial.confirms,
         "params": trial.params,
         "settings": study.settings,
         "value": trial.value,
@@ -61,6 +60,7 @@ def trial_json(
         "finished": iso_time(trial.finished),
         "seconds": trial.seconds,
         "error": trial.error,
+        "confirms": trial.confirms,
     }
 
 
