@@ -32,6 +32,14 @@ def summary() -> None:
         print(f"| [{name}](#{name}) | {'yes' if each.learns else 'no'} | {each.summary} |")
 
 
+def confirmed() -> None:
+    """Print what benchmarks/confirm.md concludes for each search."""
+    text = (RESULTS.parents[1] / "confirm.md").read_text(encoding="utf-8")
+    for part in text.split("\n## ")[1:]:
+        name, _, rest = part.partition("\n")
+        print(f"- *{name}*: {rest.strip().splitlines()[-1]}")
+
+
 def advice() -> None:
     """Print which search to use when, with the figures that speak for it."""
     print("| your study | use | measured on | at 50 | at 200 |\n| --- | --- | --- | --- | --- |")
