@@ -559,3 +559,50 @@ def test_trials_and_show_name_what_was_run_again(tmp_path):
     assert len(last.splitlines()) == 3
     assert re.search(r"trials +6 of 6 ended", said(0, "status", path))
     assert re.search(r"run again +4 of 4 ended", said(0, "status", path))
+
+
+def test_a_search_is_not_told_of_a_repeat_that_runs(tmp_path):
+    path = make_study(tmp_path, search="cma-es")
+    run_all(path)
+    with Store(path) as store:
+        store.add_repeats([(store.trial(0), 0), (store.trial(0), 1)], 1)
+        store.set_budget(7)
+    with Study(path, repeats_only=True) as study, Study(path) as other:
+        running = study.ask()
+        assert running.seed == draw.confirm_seed(1, 0)
+        assert other.reader.pending(before=999) == []
+        waited = other.ask()  # the one that waits comes first
+        assert waited.seed == draw.confirm_seed(1, 1)
+        assert other.ask().number == 8
+    assert verified(path).is_good
+
+
+def test_seeds_that_are_not_the_study_s_are_noticed(tmp_path):
+    path = make_study(tmp_path)
+    run_all(path)
+    with Store(path) as store:
+        store.add_repeats([(store.trial(0), 0)], 2)  # the study's seed is 1
+    assert verified(path).problems == ("the seed of trial 6 is not the study's",)
+
+
+def test_a_seal_that_is_gone_is_noticed(tmp_path):
+    path = confirmed_study(tmp_path)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE trial SET seal = NULL WHERE number = 7")
+    assert verified(path).problems == ("trial 7 was changed afterwards",)
+
+
+def test_a_configuration_with_too_few_runs_is_last(tmp_path):
+    path = make_study(tmp_path)
+    run_all(path)
+    with Store(path) as store:
+        best = store.best(store.study().goals[0], 2)
+        store.add_repeats(confirm.runs(best, 2), 1)
+    with Study(path, repeats_only=True) as study:
+        for value in (-9.0, 1.0, None, 2.0):  # the first one fails the second time
+            study.tell(study.ask(), Outcome("failed", error="no good") if value is None else value)
+    with Reader(path) as reader:
+        found = confirm.ranking(reader, reader.study().goals[0])
+    assert [row.trial.number for row in found.rows] == [best[1].number, best[0].number]
+    assert [row.counts for row in found.rows] == [True, False]
+    assert "stands alone: nothing to compare it with" in said(0, "confirm", path, "--show")
