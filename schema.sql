@@ -128,7 +128,8 @@ CREATE TABLE trial (
     finished  REAL,                            -- Unix seconds
     seconds   REAL,                            -- duration of that attempt by a monotonic clock
     value     REAL,                            -- of the first objective
-    results   TEXT,                            -- all numbers that the objective returned, by name
+    results   TEXT,                            -- all numbers that the objective returned, by name; of several
+                                               -- runs their means, and spread and standard error
     error     TEXT,                            -- why it failed, one line
     traceback TEXT,
     link      TEXT,                            -- of the chain, once it has ended

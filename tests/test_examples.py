@@ -7,7 +7,8 @@ import shlex
 import pytest
 
 from tests.shell import ROOT, tinytune
-from tinytune import loading, search, testing
+from tinytune import confirm, loading, search, testing
+from tinytune.store.reader import Reader
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
@@ -27,6 +28,20 @@ def test_the_commands_of_an_example(tmp_path, path):
         assert {trial["state"] for trial in trials} == ends
         reports = re.search(r"\.report\(|tinytune\.integrations", path.read_text()) is not None
         assert all(bool(trial["metrics"]) == reports for trial in trials)
+
+
+def test_the_noisy_example_is_confirmed_as_its_first_lines_say(tmp_path):
+    path = ROOT / "examples" / "noisy_walk.py"
+    for command in re.findall(r"^    tinytune (.*)$", path.read_text(), re.MULTILINE):
+        words = shlex.split(command.replace("examples/", f"{ROOT}/examples/"))
+        done = tinytune(*words, "--no-git", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    assert words[0] == "confirm"
+    assert re.search(r"^trial \d+ leads trial \d+ by [\d.]+ ± [\d.]+: ", done.stdout, re.MULTILINE)
+    with Reader(tmp_path / "noisy.db") as reader:
+        found = confirm.ranking(reader, reader.study().goals[0])
+    assert [len(row.values) for row in found.rows] == [8] * 5
+    assert all(row.optimism > 0 for row in found.rows)  # the winner's curse
 
 
 def test_digits_are_read_well(tmp_path):

@@ -107,7 +107,7 @@ class TunableObjective(Objective):
         with live:
             ending = session.run(path, self, target, how, live)
         if ending.reason is StopReason.FAILURES:
-            raise ObjectiveError(session.failure_text(path, max_failures))
+            raise ObjectiveError(session.failure_text(path, how))
         if ending.reason is StopReason.INTERRUPTED:
             raise KeyboardInterrupt
         return Study(path)

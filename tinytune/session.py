@@ -352,16 +352,17 @@ def _run_here(
     return Ending(reason)
 
 
-def failure_text(path: Path, max_failures: int) -> str:
+def failure_text(path: Path, how: Work) -> str:
     """Return the last failed trial's traceback, for a run that stopped because of failures."""
     with Reader(path) as reader:
         last = reader.last_failed()
     if last is None:
         return ""
+    remedy = f"retry {path}` and `tinytune confirm" if how.repeats_only else "resume"
     return (
         f"{last.traceback or last.error}\n"
-        f"{max_failures} trials in a row failed, the last one is above (trial {last.number}): "
-        f"mend the objective, then `tinytune resume {path}`"
+        f"{how.max_failures} trials in a row failed, the last one is above (trial {last.number}): "
+        f"mend the objective, then `tinytune {remedy} {path}`"
     )
 
 

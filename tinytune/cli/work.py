@@ -77,7 +77,7 @@ def work(
         told = _repeats(path) if limits.repeats_only else _summary(path, ending, advice)
         typer.echo(f"{ended}: {told}", err=True)
     if ending.reason is StopReason.FAILURES:
-        typer.echo(session.failure_text(path, limits.max_failures), err=True)
+        typer.echo(session.failure_text(path, limits), err=True)
         return 1
     return 0 if ending.signal is None else 128 + ending.signal
 

@@ -256,4 +256,4 @@ def _short(value: float | None) -> str:
         return ""
     if not math.isfinite(value):
         return "unknown"
-    return f"{value:.2g}"
+    return f"{float(f'{value:.2g}'):g}"  # 570, not 5.7e+02
