@@ -358,9 +358,11 @@ def tinytune_states(path):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--repeats", 0], "repeats must be at least 2, not 0"),
-        (["--repeats", 1], "repeats must be at least 2, not 1"),
-        (["--top", 0], "top must be at least 1, not 0"),
+        (["--repeats", 0], "repeats must be from 2 to 1000, not 0"),
+        (["--repeats", 1], "repeats must be from 2 to 1000, not 1"),
+        (["--repeats", 10**30], "repeats must be from 2 to 1000, not 1"),
+        (["--top", 0], "top must be from 1 to 1000, not 0"),
+        (["--top", 10**30], "top must be from 1 to 1000, not 1"),
         (["--top", 9], "has 8 complete configurations, not 9: say --top 8, or run more trials"),
         (["--format", "xml"], "there is no format 'xml' here"),
     ],

@@ -20,6 +20,7 @@ from tinytune.store.reader import Reader
 LEVEL = 0.95  # of all intervals
 DEFAULT_TOP = 5
 FEWEST = 2  # runs that make a mean with an interval
+MOST = 1000  # configurations, and runs of each
 _LOOKED_AT = 100  # of the best trials, when it is guessed whether the objective is noisy
 
 
@@ -91,8 +92,8 @@ def chosen(reader: Reader, top: int | None) -> list[TrialRecord]:
     One that was run again before is named by the same trial as then. UsageError where there are
     not so many; without `top` it is five, or as many as there are.
     """
-    if top is not None and top < 1:
-        raise UsageError(f"top must be at least 1, not {top}")
+    if top is not None and not 1 <= top <= MOST:
+        raise UsageError(f"top must be from 1 to {MOST}, not {top}")
     wanted = DEFAULT_TOP if top is None else top
     goal = reader.study().goals[0]
     before = {_key(trial): trial.confirms for trial in reader.repeats()}
@@ -125,12 +126,11 @@ def chosen(reader: Reader, top: int | None) -> list[TrialRecord]:
 def runs(trials: Sequence[TrialRecord], repeats: int) -> list[tuple[TrialRecord, int]]:
     """Return (trial, repeat) in the order of the runs: all once, then all again.
 
-    So that whenever it stops all have about as many. UsageError for less than two repeats.
+    So that whenever it stops all have about as many. UsageError for less than two repeats, from
+    which no interval follows.
     """
-    if repeats < FEWEST:
-        raise UsageError(
-            f"repeats must be at least {FEWEST}, not {repeats}: from fewer runs no interval follows"
-        )
+    if not FEWEST <= repeats <= MOST:
+        raise UsageError(f"repeats must be from {FEWEST} to {MOST}, not {repeats}")
     return [(trial, repeat) for repeat in range(repeats) for trial in trials]
 
 
