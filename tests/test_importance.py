@@ -638,6 +638,8 @@ def test_steps_stand_side_by_side(curves):
         (["--method", "shapley"], "there is no method 'shapley': use ped-anova or fanova"),
         (["--method", "ped-anova", "--pairs"], "does not look at pairs"),
         (["--at", "7"], "at step 7 or later: the last step is 4"),
+        (["--at", "9" * 30], "or later: the last step is 4"),
+        (["--at", "-" + "9" * 30], "had reported 'loss' by step -9"),
         (["--metric", "foo"], "has a number 'foo'"),
     ],
 )

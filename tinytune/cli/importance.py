@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tinytune.cli.options import MOST, Debug, StudyFile
+from tinytune.cli.options import Debug, StudyFile
 from tinytune.output.formats import ListFormat
 
 
@@ -38,8 +38,6 @@ def importance(
         list[int] | None,
         typer.Option(
             metavar="STEP",
-            min=-MOST,
-            max=MOST,
             help="Of what had been reported by this step; given several times, side by side.",
         ),
     ] = None,

@@ -11,6 +11,8 @@ from tinytune.history import Direction, StudyRecord, TrialRecord
 from tinytune.importance.evidence import Evidence, gather
 from tinytune.store.reader import Reader
 
+_LEAST_STEP = -(1 << 63)  # that SQLite can hold
+
 
 @dataclass(frozen=True)
 class Question:
@@ -74,7 +76,7 @@ def _value(
     """Return what `gather` asks: a trial's number, NaN for the worst, None if it does not count."""
     name = question.metric
     if question.step is not None:
-        there = reader.values_at(name, question.step)
+        there = reader.values_at(name, max(question.step, _LEAST_STEP))
         if not there:
             raise UsageError(
                 f"no trial of {reader.path} had reported {name!r} by step {question.step}"
