@@ -74,8 +74,8 @@ def of_study(
     count, dimension = evidence.count, len(evidence.columns)
     if len(unsure) == len(found):
         yield (
-            f"no parameter matters more in {count:,} trials than chance would make it seem: more "
-            "trials would tell, if any of them matters"
+            f"in {count:,} trials, each parameter that seems to matter may do so by chance: more "
+            "trials would tell"
         )
         return
     shares = np.array([share for _, share, _ in found])
@@ -85,18 +85,15 @@ def of_study(
     if them and len(them) < dimension:
         yield f"most of what mattered is {_joined(them)}"
     if unsure:
-        verb = "matters" if len(unsure) == 1 else "matter"
-        yield (
-            f"{_joined(unsure)} {verb} no more than chance would make it seem: more trials would "
-            "tell"
-        )
+        yield f"{_joined(unsure)} may only seem to matter, by chance: more trials would tell"
     crowded = [f"`{column.name}`" for column in evidence.columns if column.is_uneven]
     if crowded:
         yield (
             f"the search looked more closely at some values of {_joined(crowded)}: importance "
             "holds where it looked; trials by random or sobol tell of the whole space"
         )
-    first = next(column for column in evidence.columns if column.name == found[0][0])
+    name = next(name for name, _, may_be_chance in found if not may_be_chance)
+    first = next(column for column in evidence.columns if column.name == name)
     on_grid = int(count ** (1 / dimension) + 1e-9)
     if dimension > 1 and first.distinct > 2 * on_grid:
         yield (
@@ -128,8 +125,9 @@ def shown(value: Value) -> str:
 
 
 def _single(column: Column) -> str:
-    value = next((v for v in column.values if v is not None), None)
-    return "it was never active" if value is None else f"it was {shown(value)} in all trials"
+    if not column.active.any():
+        return "it was never active"
+    return f"it was {shown(column.values[int(column.active.argmax())])} in all trials"
 
 
 def _fix(column: Column, evidence: Evidence) -> str:

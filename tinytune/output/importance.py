@@ -124,7 +124,7 @@ def _table(found: Measured, form: ListFormat) -> str:
     header = ["parameter", "importance", "interval", "values tried", "the best trials", "the best"]
     if partly:
         header.insert(3, "active in")
-    if found.fit is None:
+    if found.method == "ped-anova":
         header.insert(3, "by chance")
     rows = []
     for each in found.parameters:
@@ -133,7 +133,7 @@ def _table(found: Measured, form: ListFormat) -> str:
                              else shown(each.best)]  # fmt: skip
         if partly:
             row.insert(3, each.trials)
-        if found.fit is None:
+        if found.method == "ped-anova":
             row.insert(3, "" if each.chance is None else f"to {each.chance:.2f}")
         rows.append(row)
     return table(header, rows, "github" if form == ListFormat.MARKDOWN else "simple")
