@@ -24,6 +24,7 @@ from tinytune.importance.ped_anova import grid, ped_anova
 from tinytune.space import Space
 from tinytune.store.reader import Reader
 from tinytune.study import Study
+from tinytune.testing.spaces import spaces
 
 REFERENCE = json.loads(Path(__file__).with_name("importance_reference.json").read_text())
 
@@ -311,6 +312,17 @@ def test_every_distribution_has_its_place():
         assert found["s"].estimate is None
         assert "was only in all trials, nothing can be said of it" in found["s"].advice[0]
         assert sum(e.estimate is not None for e in found.values()) == 7
+
+
+@pytest.mark.parametrize("name", [name for name in spaces() if name != "1 configuration"])
+def test_in_every_space_something_is_said(name):
+    space, noise = spaces()[name], draw.uniforms(20, 0, 0, "test")
+    params = [space.sample(1, number, "test") for number in range(20)]
+    values = [None if value < 0.3 else value for value in noise]
+    states = ["failed" if value is None else "complete" for value in values]
+    found = measure(evidence_of(space, params, values, states))
+    assert len(found.parameters) == len(space.parameters)
+    assert 1 <= found.effective <= len(space.parameters) + 1e-9
 
 
 def test_a_parameter_is_compared_only_where_it_is_active():
