@@ -110,7 +110,8 @@ def grid(column: Column) -> tuple[Ints, int]:
 
 def _counts(cell: Ints, cells: int, weights: Floats) -> Floats:
     """Return how many trials lie in each cell, (r, n) -> (r, cells)."""
-    return np.stack([np.bincount(cell, row, minlength=cells) for row in weights])
+    counts = np.stack([np.bincount(cell, row, minlength=cells) for row in weights])
+    return counts.astype(np.float64)  # of no trials at all numpy counts in integers
 
 
 def steps_density(counts: Floats) -> Floats:
