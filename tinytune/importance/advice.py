@@ -163,6 +163,8 @@ def _narrow(column: Column, evidence: Evidence) -> Iterator[str]:
         usual = region.usual
         if len(usual) == 1 and len(region.options) < (column.possible or 2):
             yield f"nearly all of the best trials have `{column.name}` {shown(usual[0][0])}"
+    elif region.width == 0:
+        yield f"the best `{column.name}` is {shown(region.low)}: look closer around it"
     elif region.width < 0.25:
         between = f"between {shown(region.low)} and {shown(region.high)}"
         yield f"the best `{column.name}` lies {between}: look closer there"
