@@ -21,11 +21,13 @@ CREATE TABLE study (
     search     TEXT    NOT NULL,               -- {"name", "version", "options"}
     stopping   TEXT,                           -- {"rules": [{"name", "version", "options"}], "audit"}
     objectives TEXT    NOT NULL,               -- [{"name", "direction"}]
+    subject_to TEXT    NOT NULL DEFAULT '[]',  -- what results have to meet: ["memory_mb <= 800"]
     settings   TEXT    NOT NULL,               -- the objective's fixed arguments
     seed       INTEGER NOT NULL CHECK (seed >= 0),
     defaults   INTEGER NOT NULL CHECK (defaults IN (0, 1)),     -- 1: trial 0 takes the defaults
     budget     INTEGER CHECK (budget >= 0),    -- number of trials; NULL: no limit
     budget_steps INTEGER CHECK (budget_steps >= 0),             -- reported steps of all; NULL: no limit
+    budget_seconds REAL CHECK (budget_seconds >= 0),            -- of all attempts together; NULL: no limit
     objective  TEXT    NOT NULL,               -- {"function", "module", "beside_study", "from_cwd"}
     source     TEXT    REFERENCES source (hash),                -- the accepted text of the objective's file
     repeats    INTEGER NOT NULL DEFAULT 1 CHECK (repeats >= 1), -- runs of each trial, whose value is their mean
@@ -36,12 +38,20 @@ CREATE TABLE study (
 -- The study's logical clock. A table of its own, so that a tick does not
 -- rewrite the long row above. The chain has a link for each attempt that ended:
 -- a digest of its trial, of its metrics, of how it ended and of the link before.
--- `tinytune verify` computes it again: it shows accidents and casual edits.
+-- `tinytune verify` computes it again: it shows accidents and casual edits. The
+-- row also holds where the time went: the seconds of all attempts that ended,
+-- by how they ended, added up in the order of their ends.
 CREATE TABLE clock (
-    id    INTEGER PRIMARY KEY CHECK (id = 1),
-    tick  INTEGER NOT NULL CHECK (tick >= 0),  -- the last tick that was taken
-    steps INTEGER NOT NULL DEFAULT 0 CHECK (steps >= 0),   -- reported so far: see `metric`
-    chain TEXT    NOT NULL                     -- the last link
+    id         INTEGER PRIMARY KEY CHECK (id = 1),
+    tick       INTEGER NOT NULL CHECK (tick >= 0),  -- the last tick that was taken
+    steps      INTEGER NOT NULL DEFAULT 0 CHECK (steps >= 0),   -- reported so far: see `metric`
+    chain      TEXT    NOT NULL,               -- the last link
+    complete   REAL    NOT NULL DEFAULT 0,     -- seconds
+    stopped    REAL    NOT NULL DEFAULT 0,
+    failed     REAL    NOT NULL DEFAULT 0,
+    paused     REAL    NOT NULL DEFAULT 0,
+    died       REAL    NOT NULL DEFAULT 0,
+    given_back REAL    NOT NULL DEFAULT 0
 ) STRICT;
 
 -- Texts of the objective's file and of the local modules that it imports, each
@@ -97,9 +107,10 @@ CREATE TABLE worker (
     environment TEXT  REFERENCES environment (hash),
     joined    REAL    NOT NULL,                -- Unix seconds
     beat      INTEGER NOT NULL DEFAULT 0,      -- counts up while the worker lives
+    seen      REAL    NOT NULL,                -- when it last counted up, or joined; Unix seconds
     ended     REAL,                            -- Unix seconds; NULL: not known to have ended
     ending    TEXT,                            -- 'left', or how it died
-    seal      TEXT    NOT NULL,                -- digest of this row, without beat while it lives
+    seal      TEXT    NOT NULL,                -- digest of this row, without beat and seen while it lives
     CHECK ((ended IS NULL) = (ending IS NULL))
 ) STRICT;
 
@@ -127,9 +138,13 @@ CREATE TABLE trial (
     started   REAL,                            -- of that attempt, Unix seconds
     finished  REAL,                            -- Unix seconds
     seconds   REAL,                            -- duration of that attempt by a monotonic clock
+    cpu_seconds REAL,                          -- of its process and of the ended ones that that started
+    memory_mb REAL,                            -- peak of its process, in 10^6 bytes: see docs/objectives.md
+    steps     INTEGER,                         -- different steps at which it reported
     value     REAL,                            -- of the first objective
     results   TEXT,                            -- all numbers that the objective returned, by name; of several
                                                -- runs their means, and spread and standard error
+    violation REAL,                            -- by how much it misses subject_to; 0: not at all; NULL: not known
     error     TEXT,                            -- why it failed, one line
     traceback TEXT,
     link      TEXT,                            -- of the chain, once it has ended
@@ -166,7 +181,10 @@ CREATE TABLE attempt (
     claimed  INTEGER NOT NULL,                 -- tick at which it began
     started  REAL    NOT NULL,                 -- Unix seconds
     ended    REAL    NOT NULL,                 -- Unix seconds
-    seconds  REAL,                             -- of one that failed or paused, by a monotonic clock
+    seconds  REAL,                             -- how long it ran; of one that died, until that was noticed or due
+    cpu_seconds REAL,                          -- NULL where nobody knows, as of one that died
+    memory_mb REAL,
+    steps    INTEGER,
     tick     INTEGER NOT NULL,                 -- at which it ended
     ending   TEXT    NOT NULL CHECK (ending IN ('died', 'given back', 'paused', 'failed')),
     value    REAL,                             -- of one that paused: the last one

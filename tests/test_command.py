@@ -32,7 +32,7 @@ def run_one(folder, script, metrics=(), goal="error", trial=None):
     reports = []
     space = notation.space(["x=int(1, 9)"])
     made = CommandObjective(
-        Command(tuple(shell(script)), metrics), folder, space, Goal(goal, "minimize")
+        Command(tuple(shell(script)), metrics), folder, space, [Goal(goal, "minimize")]
     )
     trial = trial or Trial(7, {"x": 3}, 11, lambda step, found: reports.append((step, found)))
     return made.run(trial, {}), reports
@@ -84,7 +84,7 @@ def test_a_parameter_may_not_be_called_as_tinytunes_own_placeholders():
 
 def test_no_shell_sees_a_value(tmp_path):
     echo = Command(("python", "-c", "import sys; print(sys.argv[2:])", "{lr}", "{opt}", "{seed}"))
-    made = CommandObjective(echo, tmp_path, SPACE, Goal("value", "minimize"))
+    made = CommandObjective(echo, tmp_path, SPACE, [Goal("value", "minimize")])
     script = "import sys; print(int(sys.argv[1:] == ['0.5', 'a b; touch owned', '11']))"
     made.command = Command((sys.executable, "-c", script, "{lr}", "{opt}", "{seed}"))
     outcome = made.run(Trial(0, {"lr": 0.5, "opt": "a b; touch owned"}, 11), {})
@@ -177,7 +177,7 @@ def test_a_trial_fails_with_the_reason(tmp_path, capfd, script, metrics, said):
 )
 def test_metrics_that_are_none(text, said):
     with pytest.raises(UsageError) as caught:
-        command.goal(None, None, [text])
+        command.goals(None, None, [text])
     assert said in str(caught.value)
 
 
@@ -347,8 +347,9 @@ def test_checkpoints_are_kept_across_attempts_and_not_across_studies(tmp_path):
         ([*X, "--", "no-such-program", "{x}"], 1, "the program 'no-such-program' is not there"),
         ([*X, "--", "./plain", "{x}"], 1, "'./plain' may not be executed: chmod +x ./plain"),
         ([*X, "--", "echo"], 2, "the command does not use the parameter 'x'"),
-        (["--param", "x=int(1, 2)", "--minimize", "a", "--maximize", "b", "--", "echo", "{x}"], 2,
-         "give --minimize or --maximize, not both"),
+        (["--param", "x=int(1, 2)", "--minimize", "a,b", "--maximize", "b", "--", "echo", "{x}"], 2,
+         "the objective 'b' is given twice"),
+        ([*X, "--subject-to", "size", "--", "echo", "{x}"], 2, "the requirement 'size' cannot"),
         (["--metric", "a=(b)", "train.py"], 2, "--metric is for commands"),
         (["--", "python", "train.py"], 2, "python and train.py are two targets"),
         ([*X, "--set", "a=1", "--", "echo", "{x}"], 2, "has no setting 'a'"),
@@ -366,7 +367,7 @@ def test_slips_on_the_command_line(tmp_path, monkeypatch, arguments, code, said)
 
 def test_a_target_from_elsewhere_says_what_is_missing(tmp_path):
     made = CommandObjective(
-        Command(("sh", "{x}")), tmp_path, notation.space(["x=int(1, 2)"]), Goal("v", "minimize")
+        Command(("sh", "{x}")), tmp_path, notation.space(["x=int(1, 2)"]), [Goal("v", "minimize")]
     )
     assert command.load(made.target).command == made.command
     document = json.loads(made.target.removeprefix(command.TARGET))

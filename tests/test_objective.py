@@ -64,9 +64,19 @@ def test_with_arguments(arguments, goal):
     assert train.goals == (goal,)
 
 
-def test_both_directions_are_one_too_many():
-    with pytest.raises(UsageError, match="give minimize or maximize, not both"):
-        tinytune.trial(minimize="a", maximize="b")
+def test_both_directions_are_several_objectives():
+    @tinytune.trial(minimize=("error", "seconds"), maximize="recall")
+    def train(lr: Annotated[float, Float(0, 1)] = 0.1):
+        return {"error": lr, "recall": lr}
+
+    directions = {"error": "minimize", "seconds": "minimize", "recall": "maximize"}
+    assert train.goals == tuple(Goal(*goal) for goal in directions.items())
+    with pytest.raises(UsageError, match="'a' is given twice"):
+        tinytune.trial(minimize=("a", "b"), maximize="a")
+    with pytest.raises(UsageError, match="a plain name, without quotes"):
+        tinytune.trial(minimize=("a", 'b"'))
+    with pytest.raises(UsageError, match="an objective is a name, not 3"):
+        tinytune.trial(minimize=("a", 3))
 
 
 def test_a_space_beside_the_function():

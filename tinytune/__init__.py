@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tinytune.search.halton import Halton
     from tinytune.search.latin import Latin
     from tinytune.search.nelder_mead import NelderMead
+    from tinytune.search.nsga_ii import NsgaII
     from tinytune.search.one_plus_one import OnePlusOne
     from tinytune.search.pattern import Pattern
     from tinytune.search.random import Random
@@ -58,6 +59,7 @@ _HOMES = {
     "TrustRegion": ("search.trust_region", "TrustRegion"),
     "Tpe": ("search.tpe", "Tpe"),
     "Gp": ("search.gp", "Gp"),
+    "NsgaII": ("search.nsga_ii", "NsgaII"),
     "Auto": ("search.auto", "Auto"),
 } | {
     name: ("distributions", name)
@@ -69,7 +71,7 @@ __all__ = [
     "Float", "Int", "Choice", "Normal", "LogNormal", "Between",
     "Trial", "Study", "TinytuneError", "TrialStopped", "__version__",
     "Random", "Grid", "Sobol", "Halton", "Latin", "NelderMead", "Pattern", "OnePlusOne", "De",
-    "CmaEs", "TrustRegion", "Tpe", "Gp", "Auto",
+    "CmaEs", "TrustRegion", "Tpe", "Gp", "NsgaII", "Auto",
 ]  # fmt: skip
 
 

@@ -12,11 +12,20 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from tinytune import beside, printed
+from tinytune import beside, printed, requirement
 from tinytune.context import Trial
 from tinytune.distributions import Value
 from tinytune.errors import ObjectiveError, UsageError
-from tinytune.history import Command, Goal, ObjectiveReference, Outcome, StudyRecord
+from tinytune.history import (
+    COSTS,
+    Command,
+    Cost,
+    Goal,
+    ObjectiveReference,
+    Outcome,
+    StudyRecord,
+    goals_of,
+)
 from tinytune.objective import Objective, failed, failure, outcome
 from tinytune.space import Space
 
@@ -29,10 +38,20 @@ _BRACES = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 class CommandObjective(Objective):
     """A command as an objective; `folder` is where it runs."""
 
-    def __init__(self, command: Command, folder: Path, space: Space, goal: Goal) -> None:
+    def __init__(
+        self,
+        command: Command,
+        folder: Path,
+        space: Space,
+        goals: Sequence[Goal],
+        subject_to: Sequence[str] = (),
+    ) -> None:
         check(command, space)
         self.command, self.folder = command, folder
-        self.space, self.goals = space, (goal,)
+        self.space, self.goals, self.subject_to = space, tuple(goals), tuple(subject_to)
+        required = requirement.names(requirement.parsed(subject_to))
+        names = dict.fromkeys([*(goal.name for goal in goals), *required])
+        self._wanted = [name for name in names if name not in COSTS]
         self.settings: dict[str, object] = {}
         self._patterns = printed.patterns(command.metrics)
 
@@ -66,7 +85,7 @@ class CommandObjective(Objective):
         """The text from which `load` makes the objective again."""
         document = {
             **asdict(self.command), "folder": str(self.folder), "space": self.space.to_json(),
-            "goal": vars(self.goals[0]),
+            "goals": list(map(vars, self.goals)), "subject_to": self.subject_to,
         }  # fmt: skip
         return TARGET + json.dumps(document, ensure_ascii=False)
 
@@ -98,24 +117,27 @@ class CommandObjective(Objective):
             "checkpoints": str(checkpoints),
         }
         values = {**own, **trial.params}
-        with Group(
+        group = Group(
             [filled(argument, values) for argument in self.command.arguments],
             self.folder,
             # Else Python, with its output in a pipe, would report its steps at the very end.
             {"PYTHONUNBUFFERED": "1", **os.environ, **_variables(own)},
-        ) as group:
-            for stream, chunk in group.output():
-                _pass_on(stream, chunk)
-                read.feed(stream, chunk)
-            read.finish()
+        )
+        try:
+            with group:
+                for stream, chunk in group.output():
+                    _pass_on(stream, chunk)
+                    read.feed(stream, chunk)
+                read.finish()
+        finally:  # also where a stopping rule ends it
+            trial.used = Cost(memory_mb=group.memory_mb)
         if group.problem:
             raise ObjectiveError(f"{self.name} cannot be started: {group.problem}")
         if group.code:
             last = f": {read.last_error}" if read.last_error else ""
             raise ObjectiveError(f"it {_ending(group.code)}{last}")
-        names = [goal.name for goal in self.goals]
-        results = read.results(names)
-        missing = [name for name in names if name not in results]
+        results = read.results(self._wanted)
+        missing = [name for name in self._wanted if name not in results]
         if missing:
             found = f"only {', '.join(results)}" if results else "and no other number either"
             raise ObjectiveError(
@@ -222,7 +244,9 @@ def load(target: str) -> CommandObjective:
             "name the command again from another folder, after resume STUDY --"
         )
     check_program(command, folder)
-    return CommandObjective(command, folder, Space.from_json(found["space"]), Goal(**found["goal"]))
+    goals = [Goal(**goal) for goal in found["goals"]]
+    space = Space.from_json(found["space"])
+    return CommandObjective(command, folder, space, goals, found["subject_to"])
 
 
 def target_of(record: StudyRecord, study: Path) -> str:
@@ -230,7 +254,7 @@ def target_of(record: StudyRecord, study: Path) -> str:
     stored = record.objective
     folder = Path(os.path.normpath(study.resolve().parent / (stored.beside_study or ".")))
     command = stored.command or Command(())
-    return CommandObjective(command, folder, record.space, record.goals[0]).target
+    return CommandObjective(command, folder, record.space, record.goals, record.subject_to).target
 
 
 def reference(objective: CommandObjective, study: Path) -> ObjectiveReference:
@@ -245,13 +269,16 @@ def place(target: str) -> str:
     return TARGET + json.dumps({name: found[name] for name in ("arguments", "folder", "space")})
 
 
-def goal(minimize: str | None, maximize: str | None, metrics: Sequence[str]) -> Goal:
-    """Return what is sought: what was said, or the first metric, or "value", as small as can be."""
-    if minimize is not None and maximize is not None:
-        raise UsageError("give --minimize or --maximize, not both: a study has one objective")
-    if maximize is not None:
-        return Goal(maximize, "maximize")
-    return Goal(minimize or next(iter(printed.patterns(metrics)), "value"), "minimize")
+def goals(minimize: str | None, maximize: str | None, metrics: Sequence[str]) -> tuple[Goal, ...]:
+    """Return what is sought: what was said, or the first metric, or "value", as small as can be.
+
+    Names are separated by commas.
+    """
+    small, large = (
+        [name.strip() for name in names.split(",")] if names else None
+        for names in (minimize, maximize)
+    )
+    return goals_of(small, large, next(iter(printed.patterns(metrics)), "value"))
 
 
 def _is_text(path: Path) -> bool:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from tinytune.errors import ObjectiveError, TrialStopped, UsageError
+from tinytune.history import Cost
 from tinytune.pace import Pace
 from tinytune.space import Params
 
@@ -61,6 +62,8 @@ class Trial:
         self.attempt = attempt
         self.folder = folder
         """What a command's attempts leave to the next one; it need not be there yet."""
+        self.used: Cost | None = None
+        """What a process of its own used, where it has one: its memory counts, not this one's."""
         self._write, self._save, self._load = write, save, load
         self._has_begun = self._has_loaded = False
         self._waits_for_save = False  # it is paused, and ends when it has saved

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import overload
 
-from tinytune import loading, search, session
+from tinytune import loading, requirement, search, session
 from tinytune import stopping as rules
 from tinytune.checkpoints import Keeping
 from tinytune.distributions import Distribution, Value
 from tinytune.errors import ObjectiveError, UsageError
-from tinytune.history import Goal
+from tinytune.history import goals_of
 from tinytune.limits import TrialLimits
 from tinytune.objective import Objective
 from tinytune.output.progress import Live, bytes_of, seconds_of
@@ -33,6 +33,7 @@ class TunableObjective(Objective):
         trials: int | None = None,
         seed: int | None = None,
         timeout: float | str | None = None,
+        budget_seconds: float | str | None = None,
         workers: int = 1,
         settings: Mapping[str, object] | None = None,
         grid: Mapping[str, int | Sequence[Value]] | None = None,
@@ -54,8 +55,9 @@ class TunableObjective(Objective):
 
         Arguments: `search` a name, `"random(without_replacement=true)"` or `tinytune.Grid(…)`;
         `trials` in all (default 100, or the whole grid); `seed` (default 0); `timeout` in seconds
-        or as "2h": no trial starts later; `workers` processes (with one, trials run in this
-        process); `settings` for the parameters that are not tuned; `grid` as in `tinytune.Grid`;
+        or as "2h": no trial starts later; `budget_seconds` of all trials together, also those that
+        fail or die: none starts when they are spent; `workers` processes (with one, trials run in
+        this process); `settings` for the parameters that are not tuned; `grid` as `tinytune.Grid`;
         `defaults=False` not to begin with the defaults; `max_failures` in a row before it stops;
         `trial_timeout` and `max_memory` ("10m", "2G") end a trial, whose process they then need;
         `stopping`, a rule or several that end hopeless trials, as `"median(grace=5)+threshold"`;
@@ -92,6 +94,7 @@ class TunableObjective(Objective):
             budget_steps,
             others,
             repeats,
+            None if budget_seconds is None else seconds_of(budget_seconds),
         )
         target = None
         if workers > 1 or limits.any or capture:
@@ -120,8 +123,9 @@ def trial(function: Callable[..., object], /) -> TunableObjective: ...
 @overload
 def trial(
     *,
-    minimize: str | None = None,
-    maximize: str | None = None,
+    minimize: str | Sequence[str] = (),
+    maximize: str | Sequence[str] = (),
+    subject_to: str | Sequence[str] = (),
     space: Mapping[str, Distribution] | None = None,
     where: str | Sequence[str] = (),
 ) -> Callable[[Callable[..., object]], TunableObjective]: ...
@@ -131,25 +135,29 @@ def trial(
     function: Callable[..., object] | None = None,
     /,
     *,
-    minimize: str | None = None,
-    maximize: str | None = None,
+    minimize: str | Sequence[str] = (),
+    maximize: str | Sequence[str] = (),
+    subject_to: str | Sequence[str] = (),
     space: Mapping[str, Distribution] | None = None,
     where: str | Sequence[str] = (),
 ) -> TunableObjective | Callable[[Callable[..., object]], TunableObjective]:
     """Make a function an objective; its annotated parameters are the search space.
 
     Arguments: the name of the number to `minimize` (default "value") or `maximize`, among those
-    that the function returns; `space`, name -> distribution, for functions that cannot be
-    annotated; `where`, constraints such as "batch * width <= 8192".
+    that the function returns, or several names: `minimize=("error", "seconds")`. The numbers
+    "seconds", "cpu_seconds", "memory_mb" and "steps" are measured and need not be returned;
+    `subject_to`, what results have to meet to be the best: "memory_mb <= 800"; `space`, name ->
+    distribution, for functions that cannot be annotated; `where`, constraints of the parameters
+    such as "batch * width <= 8192".
 
     SpaceError names the parameter that is wrong.
     """
-    if minimize is not None and maximize is not None:
-        raise UsageError("give minimize or maximize, not both: a study has one objective")
-    goal = Goal(maximize, "maximize") if maximize else Goal(minimize or "value", "minimize")
+    goals = goals_of(minimize, maximize)
+    required = (subject_to,) if isinstance(subject_to, str) else tuple(subject_to)
+    requirement.parsed(required)
 
     def decorate(wrapped: Callable[..., object]) -> TunableObjective:
-        return TunableObjective(wrapped, goal=goal, space=space, where=where)
+        return TunableObjective(wrapped, goals=goals, subject_to=required, space=space, where=where)
 
     return decorate if function is None else decorate(function)
 

@@ -8,6 +8,7 @@ looked up or made large, so that a text from a stranger's file is safe too.
 from __future__ import annotations
 
 import ast
+import math
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -61,6 +62,18 @@ class Expression:
             raise ExpressionError(f"{self.text!r} cannot be computed: {error}") from error
         except ZeroDivisionError:
             return False
+
+    def number(self, values: Mapping[str, object]) -> float:
+        """Return the number that a side of a comparison is, infinite where that is too large.
+
+        ExpressionError where it cannot be computed.
+        """
+        try:
+            return float(_number(self._value(values)))
+        except (OverflowError, ZeroDivisionError):
+            return math.inf
+        except (TypeError, KeyError) as error:
+            raise ExpressionError(f"{self.text!r} cannot be computed: {error}") from error
 
 
 def parse(text: str) -> Expression:

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from tinytune import keeper
+from tinytune import keeper, meter
 from tinytune.printed import STDERR, STDOUT
 
 GRACE_SECONDS = 0.5  # between SIGTERM and SIGKILL; less than a worker itself is given
@@ -27,7 +27,8 @@ _LAST_CHUNKS = 32  # of a pipe whose command has ended: more than a pipe holds
 class Group:
     """Runs a command: use it as a context manager, and iterate over its output to its end.
 
-    `code` is its exit code then, negative for a signal; `problem` says why it could not start. On
+    `code` is its exit code then, negative for a signal; `problem` says why it could not start;
+    `memory_mb` is its peak, None where it did not end by itself or when it was asked to. On
     leaving the block nothing of the group is left: it is asked to end if it has not, then killed.
     """
 
@@ -36,6 +37,7 @@ class Group:
     ) -> None:
         self.code: int | None = None
         self.problem = ""
+        self.memory_mb: float | None = None
         self._ours, theirs = socket.socketpair()
         with theirs:
             self._keeper = subprocess.Popen(  # noqa: S603 - what its user told us to run
@@ -61,7 +63,9 @@ class Group:
         try:
             if self.code is None and not self.problem:
                 self._signal(signal.SIGTERM)
-                select.select([self._ours], [], [], GRACE_SECONDS)
+                ended, _, _ = select.select([self._ours], [], [], GRACE_SECONDS)
+                if ended:
+                    self._heed(self._ours.recv(_CHUNK))
         finally:
             self._ours.close()
             self._signal(signal.SIGKILL)  # the keeper may have been stopped, or be dead
@@ -107,7 +111,9 @@ class Group:
         """Take in what the keeper said, which is nothing if it was killed."""
         kind, _, text = word.decode("utf-8", "replace").partition(" ")
         if kind == "status":
-            self.code = os.waitstatus_to_exitcode(int(text))
+            status, maxrss = map(int, text.split())
+            self.code = os.waitstatus_to_exitcode(status)
+            self.memory_mb = meter.megabytes(maxrss)
         elif kind == "error":
             self.problem = text
         else:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeAlias
 
+from tinytune.errors import UsageError
 from tinytune.process import Identity
 from tinytune.space import Params, Space
 
@@ -25,9 +27,45 @@ class Goal:
     name: str
     direction: Direction
 
+    def small(self, value: float) -> float:
+        """Return the value, or its negative, so that small is good."""
+        return value if self.direction == "minimize" else -value
+
     def better(self, a: float, b: float) -> bool:
         """Return whether a is strictly better than b."""
         return a < b if self.direction == "minimize" else a > b
+
+
+def goals_of(
+    minimize: str | Sequence[str] | None,
+    maximize: str | Sequence[str] | None,
+    default: str = "value",
+) -> tuple[Goal, ...]:
+    """Return what is sought, what is to be small first; UsageError where that makes no sense."""
+    small, large = (
+        (names,) if isinstance(names, str) else tuple(names or ()) for names in (minimize, maximize)
+    )
+    for name in (*small, *large):
+        if not isinstance(name, str):
+            raise UsageError(f"an objective is a name, not {name!r:.80}")
+    goals = (
+        *(Goal(name, "minimize") for name in small), *(Goal(name, "maximize") for name in large)
+    )  # fmt: skip
+    check_goals(goals)
+    return goals or (Goal(default, "minimize"),)
+
+
+def check_goals(goals: Sequence[Goal]) -> None:
+    """Raise UsageError where several objectives share a name, or one has quotes in it."""
+    names = [goal.name for goal in goals]
+    for name in names if len(names) > 1 else ():
+        if names.count(name) > 1:
+            raise UsageError(f"the objective {name!r} is given twice: give it once")
+        if not name or not name.isprintable() or '"' in name or "'" in name or "{" in name:
+            raise UsageError(
+                f"the objective {name!r:.80} needs a plain name, without quotes and braces, "
+                "where there are several"
+            )
 
 
 @dataclass(frozen=True)
@@ -127,6 +165,9 @@ class Finished:
     params: Params
     value: float | None
     told: int = 0  # tick
+    values: dict[str, float] = field(default_factory=dict)  # all results by name
+    violation: float | None = None  # by how much it misses what the study's results have to meet
+    goals: tuple[float, ...] = ()  # of several objectives, all of which are to be small
 
     @property
     def is_lesson(self) -> bool:
@@ -164,6 +205,8 @@ class StudyRecord:
     audit: float = 0.0  # the share of trials that a rule stops only on paper
     budget_steps: int | None = None  # reported steps of all trials; None: no limit
     repeats: int = 1  # runs of the objective in each trial, whose value is their mean
+    budget_seconds: float | None = None  # of all attempts together; None: no limit
+    subject_to: tuple[str, ...] = ()  # what results have to meet
 
 
 @dataclass(frozen=True)
@@ -240,6 +283,24 @@ class Outcome:
     values: dict[str, float] = field(default_factory=dict)
     error: str | None = None
     traceback: str | None = None
+    violation: float | None = None  # by how much it misses what results have to meet; 0: not at all
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What an attempt took, as far as it is known.
+
+    A peak of memory is that of the attempt's process: see `tinytune/meter.py`.
+    """
+
+    seconds: float | None = None
+    cpu_seconds: float | None = None
+    memory_mb: float | None = None  # 10^6 bytes
+    steps: int | None = None  # different ones that were reported; None: none
+
+
+COSTS = ("seconds", "cpu_seconds", "memory_mb", "steps")  # names that objectives and limits know
+NO_COST = Cost()
 
 
 @dataclass(frozen=True)
@@ -268,6 +329,15 @@ class TrialRecord:
     traceback: str | None
     confirms: int | None = None  # the trial whose configuration it runs again
     repeat: int | None = None  # which run of it; those of one number share a seed
+    cpu_seconds: float | None = None
+    memory_mb: float | None = None
+    steps: int | None = None
+    violation: float | None = None
+
+    @property
+    def is_candidate(self) -> bool:
+        """Whether it may be the best: complete, as results have to be, and no run again."""
+        return self.state == "complete" and not self.violation and self.confirms is None
 
 
 @dataclass(frozen=True)
@@ -280,6 +350,7 @@ class AttemptRecord:
     ended: float  # Unix seconds
     ending: str
     error: str | None = None
+    cost: Cost = NO_COST
 
 
 @dataclass(frozen=True)
@@ -331,6 +402,8 @@ class Progress:
     best: TrialRecord | None
     steps: int = 0  # reported by all trials
     repeats: dict[State, int] = field(default_factory=dict)
+    spent: dict[str, float] = field(default_factory=dict)  # seconds of attempts, by their endings
+    is_spent: bool = False  # all the seconds that the study was given
 
     @property
     def ended(self) -> int:

@@ -35,8 +35,8 @@ def main() -> None:
 
 
 def _wait(pid: int, worker: int) -> None:
-    _, status = os.waitpid(pid, 0)
-    os.write(worker, f"status {status}".encode())
+    _, status, used = os.wait4(pid, 0)
+    os.write(worker, f"status {status} {used.ru_maxrss}".encode())
 
 
 if __name__ == "__main__":

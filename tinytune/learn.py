@@ -72,6 +72,10 @@ def _taught(record: StudyRecord, path: Path) -> Taught:
         other, chain = reader.study(), reader.chain()
         trials = [trial for trial in reader.trials() if trial.confirms is None]
     here, there = record.goals[0], other.goals[0]
+    if len(record.goals) > 1:
+        raise UsageError(
+            "a study with several objectives cannot learn from others: leave out --learn-from"
+        )
     if here != there:
         raise UsageError(
             f"{path} is to {there.direction} {there.name}, and this study to {here.direction} "

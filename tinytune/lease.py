@@ -16,9 +16,9 @@ from pathlib import Path
 from tinytune import process
 from tinytune.errors import TinytuneError
 from tinytune.process import Identity
+from tinytune.store.fenced import LEASE_SECONDS
 from tinytune.store.writer import Store
 
-LEASE_SECONDS = 60.0
 BEAT_SECONDS = LEASE_SECONDS / 4
 LOOK_SECONDS = 0.1  # at most so often are other processes looked at
 

@@ -19,7 +19,7 @@ from tinytune.bounds import is_finite, shown
 from tinytune.context import Trial
 from tinytune.distributions import Choice, Distribution, Float, Int, Normal
 from tinytune.errors import ObjectiveError, SpaceError, UsageError
-from tinytune.history import Goal, Outcome
+from tinytune.history import COSTS, Goal, Outcome
 from tinytune.space import Space
 
 LONGEST_ERROR = 4096  # characters of a stored message
@@ -32,15 +32,16 @@ _TRIALS = (Trial, "Trial", "tinytune.Trial")  # as texts where the annotations c
 class Objective:
     """A decorated function; calling it calls the function.
 
-    Attributes: `space` (annotated parameters), `goals`, `settings` (the other parameters'
-    defaults, as far as JSON can hold them).
+    Attributes: `space` (annotated parameters), `goals`, `subject_to` (what results have to meet),
+    `settings` (the other parameters' defaults, as far as JSON can hold them).
     """
 
     def __init__(
         self,
         function: Callable[..., object],
         *,
-        goal: Goal,
+        goals: Sequence[Goal],
+        subject_to: Sequence[str] = (),
         space: Mapping[str, Distribution] | None = None,
         where: str | Sequence[str] = (),
     ) -> None:
@@ -51,7 +52,8 @@ class Objective:
             )
         functools.update_wrapper(self, function)
         self.function = function
-        self.goals = (goal,)
+        self.goals = tuple(goals)
+        self.subject_to = tuple(subject_to)
         self._signature = inspect.signature(function)
         hints = _hints(function, can_fail=space is not None)
         try:
@@ -130,9 +132,13 @@ class Objective:
 
 
 def outcome(returned: object, goals: Sequence[Goal]) -> Outcome:
-    """Turn what an objective returned into how its trial ended."""
+    """Turn what an objective returned into how its trial ended.
+
+    What is measured of a trial need not be returned; then the value is not known yet.
+    """
+    own = [goal.name for goal in goals if goal.name not in COSTS]
     try:
-        values = _named_values(returned, goals[0].name)
+        values = _named_values(returned, own)
     except Exception as error:  # noqa: BLE001 - a mapping of their own, for example
         return failure(error)
     checked: dict[str, float] = {}
@@ -141,16 +147,18 @@ def outcome(returned: object, goals: Sequence[Goal]) -> Outcome:
         if number is None:
             return failed(f"the objective returned {name} = {reason}")
         checked[name] = number
-    for goal in goals:
-        if goal.name not in checked:
+    for name in own:
+        if name not in checked:
             found = ", ".join(checked) or "an empty mapping"
-            return failed(f"the objective returned no {goal.name!r}, only {found}")
-    return Outcome("complete", checked[goals[0].name], checked)
+            return failed(f"the objective returned no {name!r}, only {found}")
+    return Outcome("complete", checked.get(goals[0].name), checked)
 
 
-def _named_values(returned: object, name: str) -> dict[str, object]:
+def _named_values(returned: object, names: Sequence[str]) -> dict[str, object]:
     if not isinstance(returned, Mapping):
-        return {name: returned}
+        if returned is None and not names:  # all that counts is measured
+            return {}
+        return {names[0] if names else "value": returned}
     return {_printable(str(key)): value for key, value in returned.items()}
 
 

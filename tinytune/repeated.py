@@ -42,6 +42,7 @@ class Repeated:
         for repeat in range(self._repeats):
             one = _part(trial, repeat)
             outcome = self._objective.run(one, settings)
+            trial.used = one.used
             if outcome.state == "failed":
                 where = f"run {repeat + 1} of {self._repeats}"
                 return replace(outcome, error=f"{where}: {outcome.error}")

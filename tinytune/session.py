@@ -16,6 +16,7 @@ from tinytune.checkpoints import BESIDE, Checkpoints, Keeping
 from tinytune.context import Trial
 from tinytune.errors import ObjectiveError, StudyMismatchError, UsageError
 from tinytune.history import (
+    COSTS,
     Environment,
     Goal,
     Outcome,
@@ -78,6 +79,7 @@ class Wishes:
     budget_steps: int | None = None  # to be reported by all trials together
     learn_from: Sequence[Path] = ()  # studies whose trials a new one's search is told of
     repeats: int | None = None  # runs of the objective in each trial
+    budget_seconds: float | None = None  # of all attempts together
 
 
 @dataclass(frozen=True)
@@ -123,8 +125,10 @@ def start(
         raise UsageError(f"trials must be at least 1, not {wishes.trials}")
     if wishes.budget_steps is not None:
         _check_steps(wishes.budget_steps)
+    study.check_seconds(wishes.budget_seconds)
     found = _found(path)
-    ends = has_timeout or wishes.budget_steps is not None
+    budgets = (wishes.budget_steps, wishes.budget_seconds)
+    ends = has_timeout or any(budget is not None for budget in budgets)
     is_endless = wishes.search is None or not wishes.search.exhausts
     if found is None and wishes.trials is None and is_endless and not ends:
         wishes = replace(wishes, trials=DEFAULT_TRIALS)
@@ -249,7 +253,9 @@ def check_space(path: Path, objective: Objective) -> None:
     record = _found(path)
     if record is None:
         return
-    here = replace(record, space=objective.space, goals=objective.goals)
+    here = replace(
+        record, space=objective.space, goals=objective.goals, subject_to=objective.subject_to
+    )
     different = study.differences(record, here)
     if different:
         raise StudyMismatchError(
@@ -281,7 +287,10 @@ def run(path: Path, objective: Objective, target: str | None, how: Work, live: L
     record = _found(path)
     is_endless = record is not None and _is_endless(record) and not how.repeats_only
     if is_endless and how.timeout_seconds is None:
-        raise UsageError(f"{path} has no limit: say --trials N, --budget-steps N or --timeout 2h")
+        raise UsageError(
+            f"{path} has no limit: say --trials N, --budget-steps N, --budget-seconds 2h or "
+            "--timeout 2h"
+        )
     deadline = None if how.timeout_seconds is None else time.monotonic() + how.timeout_seconds
     around = environment.gather(objective, path, with_git=how.with_git)
     with Store(path, keep_checkpoints=how.checkpoints.after_the_end) as store:
@@ -399,7 +408,9 @@ def _wanted(
         stopping=_stopping(wishes, found, objective.goals[0]),
         audit=_audit(wishes, found),
         budget_steps=_budget_steps(wishes, found),
-        repeats=_repeats(wishes, found),
+        repeats=_repeats(wishes, found, objective.goals[0]),
+        budget_seconds=_budget_seconds(wishes, found),
+        subject_to=objective.subject_to,
     )
 
 
@@ -409,21 +420,29 @@ def _budget_steps(wishes: Wishes, found: StudyRecord | None) -> int | None:
     return wishes.budget_steps
 
 
-def _repeats(wishes: Wishes, found: StudyRecord | None) -> int:
+def _repeats(wishes: Wishes, found: StudyRecord | None, goal: Goal) -> int:
     repeats = wishes.repeats
     if repeats is None:
         repeats = 1 if found is None else found.repeats
     if not 1 <= repeats <= MOST_REPEATS:
         raise UsageError(f"repeats must be from 1 to {MOST_REPEATS}, not {repeats}")
+    if repeats > 1 and goal.name in COSTS:
+        raise UsageError(f"{goal.name} is measured of a whole trial: put another objective first")
     if repeats > 1 and _budget_steps(wishes, found) is not None:
         raise UsageError(_NO_STEPS)
     return repeats
 
 
+def _budget_seconds(wishes: Wishes, found: StudyRecord | None) -> float | None:
+    if wishes.budget_seconds is None and found is not None:
+        return found.budget_seconds
+    return wishes.budget_seconds
+
+
 def _stopping(wishes: Wishes, found: StudyRecord | None, goal: Goal) -> tuple[RuleSpec, ...]:
     if wishes.stopping is None:
         return () if found is None else found.stopping
-    repeats = _repeats(wishes, found)
+    repeats = _repeats(wishes, found, objective.goals[0])
     return stopping.specs([_of_repeats(rule, repeats, goal) for rule in wishes.stopping])
 
 
@@ -470,7 +489,7 @@ def _search(
 def _is_endless(record: StudyRecord) -> bool:
     if record.budget is not None or record.budget_steps is not None:
         return False
-    return not search.from_spec(record.search).exhausts
+    return record.budget_seconds is None and not search.from_spec(record.search).exhausts
 
 
 def _accept(path: Path, source: Source) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -10,12 +11,23 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tinytune import __version__, confirm, files, learn, lease, process, stopping
+from tinytune import (
+    __version__,
+    confirm,
+    files,
+    learn,
+    lease,
+    preference,
+    process,
+    requirement,
+    stopping,
+)
 from tinytune.checkpoints import BESIDE, Checkpoints, Keeping
 from tinytune.context import Trial
 from tinytune.errors import StudyFileError, StudyMismatchError, TrialStopped, UsageError
 from tinytune.history import (
     Claim,
+    Cost,
     Decision,
     Environment,
     Outcome,
@@ -26,9 +38,11 @@ from tinytune.history import (
     Token,
     TrialRecord,
 )
+from tinytune.meter import Meter
 from tinytune.objective import outcome
 from tinytune.referee import Referee
 from tinytune.search.fold import Fold
+from tinytune.settle import settled
 from tinytune.space import Params, Space
 from tinytune.store.reader import Reader
 from tinytune.store.writer import Store, create
@@ -73,7 +87,8 @@ class Study:
         self._referee = Referee(self.record)
         self._keeping = checkpoints
         self._checkpoints = Checkpoints(self._file, self.record.created, checkpoints)
-        self._held: dict[int, tuple[Token, float]] = {}  # number -> token, start (monotonic)
+        self._requirements = requirement.parsed(self.record.subject_to)
+        self._held: dict[int, tuple[Token, Meter]] = {}  # by number
 
     def __enter__(self) -> Self:
         return self
@@ -103,6 +118,10 @@ class Study:
         Configurations that `tinytune confirm` has run again count by the mean of their new runs.
         """
         return confirm.best(self._reader, self.record.goals[0], count)
+
+    def front(self) -> list[TrialRecord]:
+        """Return the Pareto front of several objectives, by the first one, the best first."""
+        return preference.front_of(self._reader, self.record.goals)
 
     def trials(self, state: State | None = None) -> list[TrialRecord]:
         """Return all trials by number, or those in one state."""
@@ -141,7 +160,7 @@ class Study:
         elif claim.waited:
             params = self.space.checked(params)
         token = claim.token
-        self._held[token.number] = (token, time.monotonic())
+        self._held[token.number] = (token, Meter())
         folder = self._checkpoints.folder(token.number, params)
         return Trial(
             token.number,
@@ -191,14 +210,17 @@ class Study:
             raise UsageError(
                 f"trial {trial.number} is not running here: ask for it, and tell it once"
             )
-        token, started = self._held.pop(trial.number)
+        token, meter = self._held.pop(trial.number)
+        cost = _cost(meter, trial)
         result: Outcome | None = None
         if isinstance(value, Outcome):
             result = value
         elif value is not None or not self._referee.is_stopped(token):
             result = outcome(value, self.record.goals)
         ending, decision = self._referee.ended(token, result)
-        self._writer.tell(token, ending, time.monotonic() - started, decision)
+        cost = replace(cost, steps=self._writer.steps_of(token))
+        ending = settled(ending, cost, self.record.goals, self._requirements)
+        self._writer.tell(token, ending, cost.seconds or 0.0, decision, cost)
         if trial.folder is not None and ending.state != "paused":
             self._checkpoints.clear(token, trial.folder)
         return ending
@@ -214,6 +236,7 @@ class Study:
         if value is None:
             return self._writer.add(configuration, label, seed)
         result = outcome(value, self.record.goals)
+        result = settled(result, Cost(), self.record.goals, self._requirements)
         if result.state != "complete":
             raise UsageError(f"the value cannot be recorded: {result.error}")
         return self._writer.record(self._worker, configuration, result, label, seed)
@@ -223,7 +246,7 @@ class Study:
         for running in self._writer.running():
             if running.token.number == number and running.process == process.BY_HAND:
                 age_seconds = max(0.0, time.time() - running.started)
-                self._held[number] = (running.token, time.monotonic() - age_seconds)
+                self._held[number] = (running.token, Meter(age_seconds))
                 found = self._reader.trial(number)
                 if found is not None:
                     folder = self._checkpoints.folder(number, found.params or {})
@@ -235,9 +258,10 @@ class Study:
 
     def give_back(self, trial: Trial) -> None:
         """Return an unfinished trial: it runs again later, and nothing counts against it."""
-        token, _ = self._held.pop(trial.number)
+        token, meter = self._held.pop(trial.number)
+        cost = _cost(meter, trial)
         self._referee.forget(token)
-        self._writer.give_back(token)
+        self._writer.give_back(token, cost)
 
     def is_over(self) -> bool:
         """Return whether no trial is waiting or running; what dead workers held is taken first.
@@ -329,6 +353,11 @@ class Study:
         return self._fold
 
 
+def _cost(meter: Meter, trial: Trial) -> Cost:
+    cost = meter.read()
+    return cost if trial.used is None else replace(cost, memory_mb=trial.used.memory_mb)
+
+
 def start(path: Path, wanted: StudyRecord, source: Source | None) -> bool:
     """Create the study, or find that the file holds the same one; return whether it is new.
 
@@ -349,6 +378,8 @@ def start(path: Path, wanted: StudyRecord, source: Source | None) -> bool:
         set_budget(path, wanted.budget)
     if wanted.budget_steps is not None and wanted.budget_steps != found.budget_steps:
         set_budget_steps(path, wanted.budget_steps)
+    if wanted.budget_seconds is not None and wanted.budget_seconds != found.budget_seconds:
+        set_budget_seconds(path, wanted.budget_seconds)
     return False
 
 
@@ -364,6 +395,28 @@ def set_budget_steps(path: Path, steps: int) -> None:
         writer.set_budget_steps(steps)
 
 
+def set_budget_seconds(path: Path, seconds: float | None) -> None:
+    """Change how many seconds a study's attempts may take together."""
+    with Store(path) as writer:
+        writer.set_budget_seconds(seconds)
+
+
+def extend_seconds(path: Path, seconds: float, *, is_more: bool) -> None:
+    """Change how long a study's attempts may take together: in all, or that much more."""
+    check_seconds(seconds)
+    if is_more:
+        with Reader(path) as reader:
+            had = reader.study().budget_seconds
+            seconds += sum(reader.spent().values()) if had is None else had
+    set_budget_seconds(path, seconds)
+
+
+def check_seconds(seconds: float | None) -> None:
+    """Raise UsageError unless a budget may be so many seconds."""
+    if seconds is not None and not 0 <= seconds < math.inf:
+        raise UsageError(f"the budget of seconds must be a time from 0 on, not {seconds}")
+
+
 def differences(found: StudyRecord, wanted: StudyRecord) -> list[str]:
     """Return in words how two studies differ; an empty list if they are the same."""
     pairs: list[tuple[str, object, object]] = [
@@ -371,6 +424,7 @@ def differences(found: StudyRecord, wanted: StudyRecord) -> list[str]:
         ("seed", found.seed, wanted.seed),
         ("objective", _goal_text(found), _goal_text(wanted)),
         ("repeats", found.repeats, wanted.repeats),
+        ("what results have to meet", _required(found), _required(wanted)),
         ("start from the defaults", found.use_defaults, wanted.use_defaults),
         ("stopping", _stopping(found), _stopping(wanted)),
         ("what it learned from", _lessons(found), _lessons(wanted)),
@@ -414,6 +468,10 @@ def _lessons(record: StudyRecord) -> str:
 
 def _goal_text(record: StudyRecord) -> str:
     return ", ".join(f"{goal.direction} {goal.name}" for goal in record.goals)
+
+
+def _required(record: StudyRecord) -> str:
+    return " and ".join(record.subject_to) or "nothing"
 
 
 def _command_text(record: StudyRecord) -> str:

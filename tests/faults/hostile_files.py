@@ -116,13 +116,16 @@ def _write_schema(path: Path, texts: list[tuple[str, str]]) -> None:
 def readings() -> dict[str, tuple]:
     """Return what reads a study: the words of the command -> its function and arguments."""
     from tinytune.cli import app as commands
-    from tinytune.cli import importance, logs, proof
+    from tinytune.cli import best, importance, logs, proof
     from tinytune.cli.confirm import confirm
 
     return {
-        "best": (commands.best, (None, Format.TABLE)),
-        "best --top=3 --format=args": (commands.best, (3, Format.ARGS)),
-        "best --format=json": (commands.best, (None, Format.JSON)),
+        "best": (best.best, (None, Format.TABLE)),
+        "best --top=3 --format=args": (best.best, (3, Format.ARGS)),
+        "best --format=json": (best.best, (None, Format.JSON)),
+        "best --weights=value=1,seconds=2": (best.best, (5, Format.TABLE, "loss=1,seconds=2")),
+        "best --limit=value<9": (best.best, (None, Format.TABLE, None, ["loss < 9"])),
+        "best --hypervolume": (best.best, (None, Format.TABLE, None, None, True)),
         "trials": (commands.trials, (None, None, None, ListFormat.TABLE)),
         "trials --format=json": (commands.trials, (None, None, None, ListFormat.JSON)),
         "trials --sort=-value --top=5 --format=csv": (

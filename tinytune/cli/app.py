@@ -12,11 +12,12 @@ import typer
 from typer.models import CommandInfo
 
 from tinytune import __version__
-from tinytune.cli import care, commands, hand, importance, logs, proof
+from tinytune.cli import best, care, commands, hand, importance, logs, proof
 from tinytune.cli.confirm import confirm as confirm_command
 from tinytune.cli.options import (
     MOST,
     Accept,
+    BudgetSeconds,
     BudgetSteps,
     Capture,
     CheckpointsFolder,
@@ -32,7 +33,7 @@ from tinytune.cli.options import (
     TrialTimeout,
     Workers,
 )
-from tinytune.output.formats import Format, ListFormat
+from tinytune.output.formats import ListFormat
 
 app = typer.Typer(
     name="tinytune",
@@ -101,6 +102,7 @@ def run(
         ),
     ] = None,
     timeout: Timeout = None,
+    budget_seconds: BudgetSeconds = None,
     workers: Workers = 1,
     seed: Annotated[int | None, typer.Option(metavar="N", help="Default: 0.")] = None,
     set_: Annotated[
@@ -157,6 +159,7 @@ def run(
     metric: commands.Metric = None,
     minimize: commands.Minimize = None,
     maximize: commands.Maximize = None,
+    subject_to: commands.SubjectTo = None,
     trial_timeout: TrialTimeout = None,
     max_memory: MaxMemory = None,
     max_failures: MaxFailures = 10,
@@ -173,10 +176,11 @@ def run(
     from tinytune.cli import values, work
     from tinytune.decorator import options_of
     from tinytune.output.formats import clean
+    from tinytune.output.progress import seconds_of
 
     # First, since its file may register a search of its own.
     objective, place = commands.named(
-        target, param or (), where or (), metric or (), (minimize, maximize)
+        target, param or (), where or (), metric or (), (minimize, maximize), subject_to or ()
     )
     changes: dict[str, object] = {}
     if grid_order is not None:
@@ -204,6 +208,7 @@ def run(
         budget_steps,
         learn_from or (),
         repeats,
+        None if budget_seconds is None else seconds_of(budget_seconds),
     )
     limits = (workers, timeout, max_failures, trial_timeout, max_memory)
     keeping = (checkpoints, keep_checkpoints)
@@ -235,6 +240,7 @@ def resume(
     budget_steps: BudgetSteps = None,
     workers: Workers = 1,
     timeout: Timeout = None,
+    budget_seconds: BudgetSeconds = None,
     objective: Annotated[
         str | None,
         typer.Option(metavar="TARGET", help="Where the objective is now, if it is not found."),
@@ -252,7 +258,9 @@ def resume(
 ) -> None:
     """Continue a study; any number of terminals may do so at once."""
     from tinytune import loading, session
+    from tinytune import study as studies
     from tinytune.cli import work
+    from tinytune.output.progress import seconds_of
 
     limits = (workers, timeout, max_failures, trial_timeout, max_memory)
     keeping = (checkpoints, keep_checkpoints)
@@ -264,58 +272,13 @@ def resume(
     if named is not None:
         session.vouch(study, loaded, target)
     session.extend(study, trials, budget_steps)
+    if budget_seconds is not None:
+        seconds = seconds_of(budget_seconds.removeprefix("+"))
+        studies.extend_seconds(study, seconds, is_more=budget_seconds.startswith("+"))
     code = work.work(
         study, loaded, target, how, is_new=False, accept_changes=accept_changes, quiet=quiet
     )
     raise typer.Exit(code)
-
-
-@app.command()
-def best(
-    study: StudyFile,
-    top: Annotated[
-        int | None, typer.Option(metavar="N", min=1, max=MOST, help="The N best trials.")
-    ] = None,
-    form: Annotated[
-        Format,
-        typer.Option("--format", help="args prints --lr 0.1 …; json without --top is one object."),
-    ] = Format.TABLE,
-    debug: Debug = False,
-) -> None:
-    """Show the best trial, or the best few.
-
-    Configurations that `tinytune confirm` has run again count by the mean of their new runs.
-    """
-    from tinytune import confirm
-    from tinytune.errors import TinytuneError
-    from tinytune.output import confirm as output
-    from tinytune.output import formats
-    from tinytune.store.reader import Reader
-
-    with Reader(study) as reader:
-        record = reader.study()
-        ranking = confirm.ranking(reader, record.goals[0])
-        found = confirm.ordered(reader, ranking, top or 1)
-        doubt = confirm.doubt(reader, record, ranking, found[0]) if found else ""
-        metrics = {trial.number: reader.last_metrics_of(trial) for trial in found}
-        paused = 0 if found else len(reader.trials("paused"))
-    if not found:
-        more = f", {paused} are paused until there are more trials" if paused else ""
-        raise TinytuneError(
-            f"{study} has no complete trial yet{more}: see `tinytune status {study}`"
-        )
-    if form == Format.JSON and top is None:
-        typer.echo(formats.json_text(output.best_json(found, record, metrics, ranking)[0]))
-    elif form == Format.JSON:
-        typer.echo(formats.json_text(output.best_json(found, record, metrics, ranking)))
-    elif form == Format.ARGS:
-        typer.echo(formats.trials_text(found, record, form))
-    else:
-        typer.echo(output.best_text(found, record, form, ranking))
-    is_shown = sys.stderr.isatty() and record.repeats == 1
-    remark = output.remark(study, doubt, ranking, is_shown=is_shown)
-    if remark:
-        typer.echo(remark, err=True)
 
 
 @app.command()
@@ -334,6 +297,10 @@ def trials(
     form: Annotated[
         ListFormat, typer.Option("--format", help="How to write them.")
     ] = ListFormat.TABLE,
+    columns: Annotated[
+        str | None,
+        typer.Option(metavar="NAMES", help="Of the table: number,error,cpu_seconds,memory_mb,lr."),
+    ] = None,
     debug: Debug = False,
 ) -> None:
     """List the trials."""
@@ -356,7 +323,8 @@ def trials(
             metrics = reader.last_metrics()
         elif form == ListFormat.JSON:
             metrics = {trial.number: reader.last_metrics_of(trial) for trial in found}
-    typer.echo(formats.trials_text(found, record, form, metrics))
+    names = None if columns is None else [name.strip() for name in columns.split(",")]
+    typer.echo(formats.trials_text(found, record, form, metrics, columns=names))
 
 
 @app.command()
@@ -470,6 +438,7 @@ def stoppings(form: DetailFormat = "table", debug: Debug = False) -> None:
 # A result may be negative, and must not be taken for an option.
 NEGATIVE = {"ignore_unknown_options": True}
 for further_command, settings in (
+    (best.best, None),
     (confirm_command, None),
     (proof.stopping_report, None),
     (importance.importance, None),

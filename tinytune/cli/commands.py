@@ -45,9 +45,18 @@ Metric = Annotated[
 ]
 Minimize = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="A command's result. Default: the first metric, or value."),
+    typer.Option(
+        metavar="NAMES",
+        help="A command's result, or several: error,seconds. Default: the first metric, or value.",
+    ),
 ]
-Maximize = Annotated[str | None, typer.Option(metavar="NAME", help="The same, if large is good.")]
+Maximize = Annotated[str | None, typer.Option(metavar="NAMES", help="The same, if large is good.")]
+SubjectTo = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="REQUIREMENT", help='What a command\'s results have to meet: "memory_mb <= 800".'
+    ),
+]
 
 
 def named(
@@ -56,6 +65,7 @@ def named(
     where: Sequence[str],
     metrics: Sequence[str],
     goal: tuple[str | None, str | None],
+    subject_to: Sequence[str] = (),
 ) -> tuple[Objective, str]:
     """Return what is to be tuned and its target; `goal` is (to minimise, to maximise)."""
     from tinytune import command, loading, notation
@@ -67,10 +77,13 @@ def named(
         space = notation.space(params, where)
         command.check_program(wanted, Path.cwd())
         made = command.CommandObjective(
-            wanted, Path.cwd(), space, command.goal(*goal, metrics=metrics)
+            wanted, Path.cwd(), space, command.goals(*goal, metrics=metrics), subject_to
         )
         return made, made.target
-    options = {"--where": where, "--metric": metrics, "--minimize": goal[0], "--maximize": goal[1]}
+    options = {
+        "--where": where, "--metric": metrics, "--minimize": goal[0], "--maximize": goal[1],
+        "--subject-to": subject_to,
+    }  # fmt: skip
     given = next((name for name, value in options.items() if value), None)
     if given is not None:
         raise UsageError(
@@ -99,4 +112,5 @@ def given_anew(study: Path, words: Sequence[str]) -> str:
         raise UsageError(f"{study} tunes a function, not a command: name it with --objective")
     now = Command(tuple(words), before.metrics)
     command.check_program(now, Path.cwd())
-    return command.CommandObjective(now, Path.cwd(), record.space, record.goals[0]).target
+    made = command.CommandObjective(now, Path.cwd(), record.space, record.goals, record.subject_to)
+    return made.target

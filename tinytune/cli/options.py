@@ -23,6 +23,14 @@ BudgetSteps = Annotated[
     int | None,
     typer.Option(metavar="N", help="End the study after so many reported steps, of all trials."),
 ]
+BudgetSeconds = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TIME",
+        help="Of all trials together, also those that fail or die: 600, 10m, 2h. None starts when "
+        "it is spent. resume also takes +10m.",
+    ),
+]
 TrialTimeout = Annotated[
     str | None, typer.Option(metavar="TIME", help="End a trial that takes longer; it has failed.")
 ]

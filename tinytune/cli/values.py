@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 
 from tinytune.distributions import Value
@@ -24,6 +25,19 @@ def result(texts: Sequence[str]) -> object:
     if len(texts) == 1 and "=" not in texts[0]:
         return _value(texts[0])
     return {name: _value(text) for name, text in _pairs("", texts, "error=0.12")}
+
+
+def numbers(option: str, text: str | None) -> dict[str, float]:
+    """Return `error=1,inference_ms=0.01` as names and numbers; UsageError where it is none."""
+    found: dict[str, float] = {}
+    for name, value in _pairs(option, text.split(",") if text else (), "error=1,seconds=0.01"):
+        try:
+            found[name] = float(value)
+        except ValueError:
+            found[name] = math.nan
+        if not math.isfinite(found[name]):
+            raise UsageError(f"{option} {name}={value} is no number: write {name}=0.5")
+    return found
 
 
 def share(text: str) -> float:

@@ -15,7 +15,7 @@ from tinytune.errors import UsageError
 from tinytune.history import Progress, State, StudyRecord
 from tinytune.limits import TrialLimits
 from tinytune.objective import Objective
-from tinytune.output.details import best_text, curve_text
+from tinytune.output.details import best_text, curve_text, goals_text
 from tinytune.output.formats import clean, counted
 from tinytune.output.progress import Live, bytes_of, duration, seconds_of
 from tinytune.session import Work
@@ -127,11 +127,16 @@ def _beginning(path: Path, *, is_new: bool) -> str:
 
 
 def _budget(record: StudyRecord) -> str:
-    steps = None if record.budget_steps is None else counted(record.budget_steps, "step")
-    if record.budget is None:
-        return "until the time is up" if steps is None else f"until {steps} are reported"
-    trials = counted(record.budget, "trial")
-    return trials if steps is None else f"{trials} or {steps}"
+    """Return what ends the study, whichever comes first."""
+    steps, seconds = record.budget_steps, record.budget_seconds
+    parts = [] if record.budget is None else [counted(record.budget, "trial")]
+    if steps is not None:
+        parts.append(
+            counted(steps, "step") if parts else f"until {counted(steps, 'step')} are reported"
+        )
+    if seconds is not None:
+        parts.append(f"{duration(seconds)} of trials")
+    return " or ".join(parts) or "until the time is up"
 
 
 def _again(path: Path) -> str:
@@ -186,8 +191,13 @@ def _summary(path: Path, ending: Ending, advice: str | None) -> str:
         goal = record.goals[0]
         counts = _counts(progress.counts)
         curve = curve_text(opened.reader, goal)
+        front = opened.front() if len(record.goals) > 1 else []
     lines = [counts or "no trials"]
-    if progress.best is not None:
+    if progress.is_spent and ending.reason is StopReason.DONE:
+        lines.append("the seconds of its budget are spent")
+    if progress.best is not None and len(record.goals) > 1:
+        lines.append(f"Pareto front: {counted(len(front), 'trial')}, {goals_text(record)}")
+    elif progress.best is not None:
         lines.append(f"best: {best_text(progress.best, goal)}")
         lines.append(f"best so far: {curve}")
     if advice is None:
@@ -197,6 +207,8 @@ def _summary(path: Path, ending: Ending, advice: str | None) -> str:
 
 
 def _advice(path: Path, *, is_done: bool, progress: Progress, record: StudyRecord) -> str:
+    if progress.is_spent and progress.best is not None:
+        return f"next: tinytune best {path} · tinytune resume {path} --budget-seconds +10m"
     if is_done and progress.best is not None:
         more = "--trials +50"
         if record.budget_steps is not None and progress.steps >= record.budget_steps:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
-from tinytune import environment, learn, process, stopping
+from tinytune import environment, learn, preference, process, stopping
 from tinytune.confirm import ranking
 from tinytune.history import (
     STATES,
     AttemptRecord,
     Continuation,
+    Cost,
     Decision,
     Goal,
     Progress,
@@ -21,8 +23,18 @@ from tinytune.history import (
     TrialRecord,
 )
 from tinytune.output import confirm
-from tinytune.output.formats import clean, facts, finite, iso_time, number_text, table, trial_json
+from tinytune.output.formats import (
+    clean,
+    counted,
+    facts,
+    finite,
+    iso_time,
+    number_text,
+    table,
+    trial_json,
+)
 from tinytune.output.progress import duration, sparkline
+from tinytune.preference import Volume
 from tinytune.referee import explained
 from tinytune.store.reader import Reader
 
@@ -56,7 +68,7 @@ def trial_details(
         *((name, value) for name, value in trial.values.items() if name != goal.name),
         ("started", iso_time(trial.started)),
         ("finished", iso_time(trial.finished)),
-        ("took", None if trial.seconds is None else duration(trial.seconds)),
+        ("took", cost_text(Cost(trial.seconds, trial.cpu_seconds, trial.memory_mb, trial.steps))),
         ("attempt", f"{trial.attempt}" + (f" ({died} died)" if died else "")),
         ("continued", went_on.get(trial.attempt)),
         ("seed", trial.seed),
@@ -76,7 +88,7 @@ def trial_details(
                 a.attempt,
                 a.worker,
                 iso_time(a.started),
-                duration(a.ended - a.started),
+                cost_text(a.cost) or duration(a.ended - a.started),
                 f"{a.ending}: {a.error}" if a.error else a.ending,
                 *([went_on.get(a.attempt)] if went_on else []),
             )
@@ -122,6 +134,7 @@ def trial_details_json(
                 "started": iso_time(a.started),
                 "ended": iso_time(a.ended),
                 "ending": a.ending,
+                **vars(a.cost),
                 "error": a.error,
                 "continued": went_on.get(a.attempt),
             }
@@ -168,12 +181,16 @@ def status_json(reader: Reader, study: StudyRecord, progress: Progress) -> dict[
         "budget": progress.budget,
         "steps": progress.steps,
         "budget_steps": study.budget_steps,
+        "subject_to": list(study.subject_to),
+        "budget_seconds": study.budget_seconds,
         "counts": progress.counts,
         "run_again": {state: progress.repeats.get(state, 0) for state in STATES},
+        "spent_seconds": progress.spent,
         "changes": [
             {"since": since, "changes": changed} for since, changed in environment_changes(reader)
         ],
         "best": None if progress.best is None else trial_json(progress.best, study),
+        "front": None if len(study.goals) == 1 else _front_json(reader, study),
         "running": [
             {
                 "number": trial.token.number,
@@ -195,7 +212,8 @@ def status_text(reader: Reader, study: StudyRecord, progress: Progress) -> str:
     budget = "without a limit" if progress.budget is None else f"of {progress.budget}"
     known: list[tuple[str, object]] = [
         ("study", reader.path),
-        ("objective", f"{study.objective.label}: {goal.direction} {goal.name}"),
+        ("objective", f"{study.objective.label}: {goals_text(study)}"),
+        ("subject to", " and ".join(study.subject_to) or None),
         ("search", f"{study.search.name}{f'({options})' if options else ''}, seed {study.seed}"),
         ("at work", at_work(reader, study)),
         ("stopping", stopping.text(study.stopping) or None),
@@ -207,17 +225,22 @@ def status_text(reader: Reader, study: StudyRecord, progress: Progress) -> str:
         ),
         ("trials", f"{progress.ended} {budget} ended ({counts or 'none yet'})"),
         ("steps", steps_text(progress, study)),
+        ("time", spent_text(progress, study.budget_seconds)),
     ]
     if progress.repeats:
         again = ", ".join(f"{n} {state}" for state, n in progress.repeats.items() if n)
         total = sum(progress.repeats.values())
         known.append(("run again", f"{progress.repeats_ended} of {total} ended ({again})"))
-    if progress.best is not None:
+    if progress.best is not None and len(study.goals) > 1:
+        known += _front_facts(reader, study)
+    elif progress.best is not None:
         known.append(("best", best_text(progress.best, goal)))
         if progress.repeats:
             mean = confirm.mean_text(ranking(reader, goal), progress.best)
             known.append(("confirmed", mean))
         known.append(("best so far", curve_text(reader, goal)))
+    elif study.subject_to and progress.counts["complete"]:
+        known.append(("best", "no trial meets what its results have to meet"))
     text = facts(known)
     changes = environment_changes(reader)
     if changes:
@@ -230,6 +253,95 @@ def status_text(reader: Reader, study: StudyRecord, progress: Progress) -> str:
     if any(process.is_dead(trial.process) for trial in running):
         text += f"\n\nnext: tinytune resume {reader.path} runs again what dead workers held"
     return text
+
+
+def spent_text(progress: Progress, budget_seconds: float | None) -> str | None:
+    """Return where the time of all attempts went: seconds and share of each ending."""
+    total = sum(progress.spent.values())
+    of = "" if budget_seconds is None else f" of {duration(budget_seconds)}"
+    parts = ", ".join(
+        f"{ending} {duration(seconds)} ({seconds / total:.0%})"
+        for ending, seconds in progress.spent.items()
+        if seconds
+    )
+    if not total and not of:
+        return None
+    return f"{duration(total)}{of}" + (f": {parts}" if parts else "")
+
+
+def goals_text(study: StudyRecord) -> str:
+    """Return what is sought: minimize error and seconds, maximize recall."""
+    parts = []
+    for direction in ("minimize", "maximize"):
+        names = [goal.name for goal in study.goals if goal.direction == direction]
+        if names:
+            parts.append(f"{direction} {' and '.join(names)}")
+    return ", ".join(parts)
+
+
+def _front_json(reader: Reader, study: StudyRecord) -> dict[str, Any]:
+    known = preference.volume(reader, study.goals, {})
+    return {
+        "trials": [trial.number for trial in preference.front_of(reader, study.goals)],
+        "hypervolume": None if known is None else known.last,
+        "reference": None if known is None else known.reference,
+    }
+
+
+def _front_facts(reader: Reader, study: StudyRecord) -> list[tuple[str, object]]:
+    front = preference.front_of(reader, study.goals)
+    known = preference.volume(reader, study.goals, {})
+    found: list[tuple[str, object]] = [
+        ("Pareto front", f"{counted(len(front), 'trial')}: tinytune best {reader.path}")
+    ]
+    for goal in study.goals:
+        best = min(front, key=lambda trial: goal.small(trial.values[goal.name]))
+        found.append((f"best {goal.name}", best_of(best, goal)))
+    if known is not None:
+        curve = f"0 {sparkline(known.values)} {number_text(known.last)}"
+        found.append(("hypervolume", curve))
+    return found
+
+
+def best_of(trial: TrialRecord, goal: Goal) -> str:
+    """Return a trial in a line: its value of an objective, and its parameters."""
+    return best_text(replace(trial, value=trial.values[goal.name]), goal).removeprefix(
+        f"{goal.name} "
+    )
+
+
+def volume_text(volume: Volume) -> str:
+    """Return what a front is worth, and how that grew."""
+    box = 1.0
+    for name, worst in volume.reference.items():
+        box *= abs(worst - volume.ideal[name])
+    share = f" ({volume.last / box:.0%} of the box from the best of each)" if box else ""
+    reference = ", ".join(f"{name} {number_text(v)}" for name, v in volume.reference.items())
+    ideal = ", ".join(f"{name} {number_text(v)}" for name, v in volume.ideal.items())
+    return facts(
+        [
+            ("hypervolume", f"{number_text(volume.last)}{share}"),
+            ("reference", reference),
+            ("best of each", ideal),
+            ("over the trials", f"0 {sparkline(volume.values)} {number_text(volume.last)}"),
+        ]
+    )
+
+
+def cost_text(cost: Cost) -> str | None:
+    """Return what an attempt took, as far as it is known."""
+    parts = [] if cost.seconds is None else [_brief(cost.seconds)]
+    if cost.cpu_seconds is not None:
+        parts.append(f"{_brief(cost.cpu_seconds)} of processor time")
+    if cost.memory_mb is not None:
+        parts.append(f"{cost.memory_mb:,.0f} MB at most")
+    if cost.steps is not None:
+        parts.append(counted(cost.steps, "step"))
+    return ", ".join(parts) or None
+
+
+def _brief(seconds: float) -> str:
+    return f"{1000 * seconds:.3g} ms" if seconds < 0.1 else duration(seconds)
 
 
 def environment_changes(reader: Reader) -> list[tuple[str | None, str]]:

@@ -19,6 +19,12 @@ from tinytune.history import StudyRecord, TrialRecord
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _UNSAFE = re.compile(r"[\x7f-\x9f\ud800-\udfff]")
+_TIMES = ("started", "finished")
+_FACTS = (
+    *("value", "seconds", "cpu_seconds", "memory_mb", "steps", "origin", "search", "attempt"),
+    *("deaths", "seed", *_TIMES, "confirms", "repeat", "error"),
+)
+_ATTRIBUTES = {"number", "state", *_FACTS}
 _FORMULA = re.compile(r"[\s\x00]*[=+\-@]|[\t\r]")
 
 
@@ -59,6 +65,9 @@ def trial_json(
         "started": iso_time(trial.started),
         "finished": iso_time(trial.finished),
         "seconds": trial.seconds,
+        "cpu_seconds": trial.cpu_seconds,
+        "memory_mb": trial.memory_mb,
+        "steps": trial.steps,
         "error": trial.error,
         "confirms": trial.confirms,
     }
@@ -70,14 +79,19 @@ def trials_text(
     form: Format | ListFormat,
     metrics: Mapping[int, Mapping[str, float]] | None = None,
     more: tuple[Sequence[str], Sequence[Sequence[object]]] | None = None,
+    columns: Sequence[str] | None = None,
 ) -> str:
-    """Return trials in one of the formats; `more` is a header and cells, to go after the value."""
+    """Return trials in one of the formats; `more` is a header and cells, to go after the value.
+
+    `columns` are those of a table, where they are chosen.
+    """
     if form == "json":
         last = metrics or {}
         return json_text([trial_json(t, study, last.get(t.number)) for t in trials])
     if form == "args":
         return "\n".join(arguments(trial) for trial in trials)
-    header, rows = _columns(trials, study)
+    header = list(_header(trials, study) if columns is None else checked(columns, trials, study))
+    rows = [[cell(trial, name, study) for name in header] for trial in trials]
     if more is not None:
         after = 1 + next(
             i for i, name in enumerate(header) if name in (study.goals[0].name, "value")
@@ -94,21 +108,37 @@ def sorted_trials(
     trials: Sequence[TrialRecord], study: StudyRecord, column: str, *, descending: bool = False
 ) -> list[TrialRecord]:
     """Return trials in the order of a column of the table; those without a value come last."""
-    header, _ = _columns(trials, study)
-    goal = study.goals[0].name
-    name = "value" if column == goal else column
-    if column not in {*header, "value", "attempt", "origin"}:
-        raise UsageError(f"there is no column {column!r}: use one of {', '.join(header)}")
-
-    def cell(trial: TrialRecord) -> object:
-        if name in study.space.by_name:
-            return (trial.params or {}).get(name)
-        return getattr(trial, name)
-
-    with_value = [trial for trial in trials if cell(trial) is not None]
-    without = [trial for trial in trials if cell(trial) is None]
-    with_value.sort(key=lambda trial: _sort_key(cell(trial)), reverse=descending)
+    checked([column], trials, study)
+    found = {trial.number: cell(trial, column, study) for trial in trials}
+    with_value = [trial for trial in trials if found[trial.number] is not None]
+    without = [trial for trial in trials if found[trial.number] is None]
+    with_value.sort(key=lambda trial: _sort_key(found[trial.number]), reverse=descending)
     return with_value + without
+
+
+def checked(
+    columns: Sequence[str], trials: Sequence[TrialRecord], study: StudyRecord
+) -> Sequence[str]:
+    """Return names of columns; UsageError for one that no trial has."""
+    results = dict.fromkeys(name for trial in trials for name in trial.values)
+    goals = (goal.name for goal in study.goals)
+    known = dict.fromkeys(("number", "state", *goals, *results, *study.space.by_name, *_FACTS))
+    for name in columns:
+        if name not in known:
+            raise UsageError(f"there is no column {name!r}: use one of {', '.join(known)}")
+    return columns
+
+
+def cell(trial: TrialRecord, name: str, study: StudyRecord) -> object:
+    """Return what stands in a trial's column: a parameter before a fact before a result."""
+    if name in study.space.by_name:
+        return (trial.params or {}).get(name)
+    if name == study.goals[0].name:
+        return trial.value
+    if name in trial.values or name not in _ATTRIBUTES:
+        return trial.values.get(name)
+    found: object = getattr(trial, name)
+    return iso_time(found) if name in _TIMES and isinstance(found, float) else found
 
 
 def check_detail_format(form: str) -> None:
@@ -198,35 +228,15 @@ def number_text(value: object) -> str:
     return clean(str(value))
 
 
-def _columns(
-    trials: Sequence[TrialRecord], study: StudyRecord
-) -> tuple[list[str], list[list[object]]]:
-    """Return the columns that trials have something in, as header and rows."""
+def _header(trials: Sequence[TrialRecord], study: StudyRecord) -> list[str]:
+    """Return the columns that trials have something in."""
     names = list(study.space.by_name)
-    failed = any(trial.error for trial in trials)
-    goal = study.goals[0].name
-    header = ["number", "state", goal if goal not in names else "value", *names, "seconds"]
-    confirming = any(trial.confirms is not None for trial in trials)
-    if confirming:
-        header.append("confirms")
-    if failed:
-        header.append("error")
-    rows: list[list[object]] = []
-    for trial in trials:
-        params = trial.params or {}
-        row: list[object] = [
-            trial.number,
-            trial.state,
-            trial.value,
-            *(params.get(n) for n in names),
-            trial.seconds,
-        ]
-        if confirming:
-            row.append(trial.confirms)
-        if failed:
-            row.append(trial.error)
-        rows.append(row)
-    return header, rows
+    goals = [goal.name for goal in study.goals]
+    goals[0] = "value" if goals[0] in names else goals[0]
+    header = ["number", "state", *goals, *names]
+    header += [name for name in ("seconds",) if name not in header]
+    header += ["confirms"] if any(trial.confirms is not None for trial in trials) else []
+    return [*header, "error"] if any(trial.error for trial in trials) else header
 
 
 def _cell(value: object) -> str:

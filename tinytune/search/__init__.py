@@ -37,7 +37,12 @@ class Search(Protocol):
 
 
 class SearchOptions(Protocol):
-    """A search's options: a frozen dataclass whose fields are JSON."""
+    """A search's options: a frozen dataclass whose fields are JSON.
+
+    A constant `objectives` says what it is told of several ones: "first" (also where there is no
+    such constant), "weighted" (one value, by other weights for each trial) or "all" of them, in
+    `Finished.goals`.
+    """
 
     name: ClassVar[str]
     version: ClassVar[int]
@@ -65,6 +70,7 @@ _CLASSES = {  # module -> its options, loaded when asked for; a name has - where
     "trust_region": "TrustRegion",
     "tpe": "Tpe",
     "gp": "Gp",
+    "nsga_ii": "NsgaII",
     "auto": "Auto",
 }
 ENTRY_POINTS = "tinytune.search"  # the group under which installed packages name their searches

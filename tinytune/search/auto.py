@@ -58,7 +58,8 @@ class Auto:
     parameters; (5) `trust-region` if smooth, for ranges without steps and up to two workers;
     (6) `trust-region` for every second trial in ranges without steps, after 20 results and 3 for
     each parameter, with up to four workers: it begins at the best of those and takes small steps;
-    (7) `gp`. All of them learn from all results.
+    (7) `gp`. All of them learn from all results. With several objectives `tpe` takes the place of
+    `cma-es`, and `gp` that of `trust-region`.
     """
 
     trials: int | None = None
@@ -71,6 +72,7 @@ class Auto:
     version: ClassVar[int] = 1
     learns: ClassVar[bool] = True
     exhausts: ClassVar[bool] = False
+    objectives: ClassVar[str] = "weighted"
     plan: ClassVar[dict[str, str]] = {"trials": "trials", "workers": "workers"}
 
     def __post_init__(self) -> None:
@@ -99,6 +101,7 @@ class Automatic:
         self._options, self._space, self._seed, self._first = options, space, seed, first
         self._trials = _TRIALS if options.trials is None else options.trials
         self._told: list[Finished] = []
+        self._is_weighted = False  # several objectives: values change from trial to trial
         self._tried: set[str] = set()  # the configurations told
         self._working: dict[str, search.Search] = {}
         self._heard: dict[str, int] = {}  # how many of the results each of them was told
@@ -114,6 +117,7 @@ class Automatic:
     def tell(self, result: Finished) -> None:
         """Take in one result."""
         self._told.append(result)
+        self._is_weighted = len(result.goals) > 1
         if not result.is_lesson:
             self._tried.add(key(result.params))
 
@@ -127,11 +131,14 @@ class Automatic:
             return "sobol"
         choices = [p.distribution for p in parameters if isinstance(p.distribution, Choice)]
         if len(self._told) >= _MODELLED:
-            return "tpe" if any(not choice.ordered for choice in choices) else "cma-es"
+            has_categories = any(not choice.ordered for choice in choices)
+            return "tpe" if has_categories or self._is_weighted else "cma-es"
         conditional = sum(bool(p.conditions) for p in parameters)
         many = any(choice.size > _MANY_OPTIONS and not choice.ordered for choice in choices)
         if conditional > _CONDITIONAL * count or many or count > _MANY_PARAMETERS:
             return "tpe"
+        if self._is_weighted:
+            return "gp"
         continuous = all(p.distribution.size is None for p in parameters)
         if continuous and self._is_smooth:
             return "trust-region"

@@ -8,13 +8,16 @@ from dataclasses import replace
 from tinytune import search
 from tinytune.errors import SpaceError
 from tinytune.history import Finished, Pending, StudyRecord
+from tinytune.search import several
 from tinytune.space import Params
 
 
 class Fold:
     """A search and how far it has been told. It may be thrown away and built anew at any time.
 
-    Searches always minimise: what is to be maximised reaches them with its sign changed.
+    Searches always minimise: what is to be maximised reaches them with its sign changed. Where
+    there are several objectives, or results have to meet something, the value of a result depends
+    on all of them: a search whose earlier results have other values now is begun anew.
     """
 
     def __init__(self, record: StudyRecord) -> None:
@@ -22,11 +25,16 @@ class Fold:
         self.first = record.space.defaults if record.use_defaults else None
         self.learns = options.learns
         self.seen = 0  # tick of the last result that it was told
-        self._maximizes = record.goals[0].direction == "maximize"
+        self._goals, self._seed = record.goals, record.seed
+        self._takes = getattr(options, "objectives", "first") if len(record.goals) > 1 else "first"
+        self._is_plain = len(record.goals) == 1 and not record.subject_to
+        self._results: list[Finished] = []  # all, where their values may change
+        self._heard: list[float | None] = []  # the values that the search was told
+        self._options = options
         self._space, self._name = record.space, record.search.name
         self._label = record.search.label
         self._is_own = search.is_own(self._name)
-        self._working = options.start(record.space, record.seed, self.first)
+        self._working = self._begun()
         self.tell(lesson.result for lesson in record.lessons)
 
     @property
@@ -44,7 +52,9 @@ class Fold:
         """Take in results, in the order in which they were told."""
         for result in results:
             self.seen = result.told
-            if self._maximizes and result.value is not None:
+            if not self._is_plain and self.learns:
+                self._results.append(several.with_goals(result, self._goals))
+            elif result.value is not None and self._goals[0].direction == "maximize":
                 self._working.tell(replace(result, value=-result.value))
             else:
                 self._working.tell(result)
@@ -54,6 +64,8 @@ class Fold:
 
         SpaceError where a search of the user's own suggests what is not in the space.
         """
+        if self._results:
+            self._catch_up(number)
         params = self._working.suggest(number, pending)
         if params is None or self._is_own:
             return params
@@ -63,6 +75,22 @@ class Fold:
             raise SpaceError(
                 f"the search {self._name!r} made an impossible suggestion, number {number}: {error}"
             ) from error
+
+    def _begun(self) -> search.Search:
+        return self._options.start(self._space, self._seed, self.first)
+
+    def _catch_up(self, number: int) -> None:
+        """Let the search know all results, with the values that they have for a trial."""
+        weights = None
+        if self._takes == "weighted":
+            weights = several.weights(self._seed, number, len(self._goals))
+        values = several.values(self._results, weights)
+        if values[: len(self._heard)] != self._heard:
+            self._working, self._heard = self._begun(), []
+        new = slice(len(self._heard), None)
+        for result, value in zip(self._results[new], values[new], strict=True):
+            self._working.tell(replace(result, value=value))
+        self._heard = values
 
     def label(self, number: int) -> str:
         """Return name and version of the search, and of the one that it has chosen for a trial."""

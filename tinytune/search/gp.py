@@ -74,6 +74,7 @@ class Gp:
     version: ClassVar[int] = 1
     learns: ClassVar[bool] = True
     exhausts: ClassVar[bool] = False
+    objectives: ClassVar[str] = "weighted"
 
     def __post_init__(self) -> None:
         if self.startup != "auto" and not is_count(self.startup, 1, 10_000):

@@ -60,6 +60,7 @@ class Tpe:
     version: ClassVar[int] = 1
     learns: ClassVar[bool] = True
     exhausts: ClassVar[bool] = False
+    objectives: ClassVar[str] = "weighted"
 
     def __post_init__(self) -> None:
         for option, most in (("startup", 10_000), ("candidates", 1_000)):

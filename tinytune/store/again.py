@@ -7,10 +7,9 @@ import time
 from collections.abc import Iterable
 
 from tinytune import draw
-from tinytune.digest import Sum
 from tinytune.history import Claim, Token, TrialRecord
 from tinytune.store import rows, sql
-from tinytune.store.fenced import Fenced
+from tinytune.store.fenced import Fenced, Reported
 
 
 class Again(Fenced):
@@ -24,8 +23,7 @@ class Again(Fenced):
         count = 0
         with self._db.transaction(durable=True):
             known = set(self._db.all(sql.SELECT_REPEAT_KEYS))
-            next_one = self._db.one(sql.SELECT_NEXT) or sql.NOTHING
-            tick, _, number, *_ = self._made(rows.next_one, next_one, "a clock")
+            tick, _, number, *_ = self._next()
             for trial, repeat in wanted:
                 if (trial.number, repeat) not in known:
                     params = json.dumps(trial.params, ensure_ascii=False)
@@ -57,6 +55,6 @@ class Again(Fenced):
 
     def _begun(self, claim: Claim) -> None:
         """Note that all that an attempt will report and save comes from here."""
-        self._reported[claim.token] = Sum()
+        self._reported[claim.token] = Reported()
         if claim.token.attempt == 1:  # no earlier attempt can have saved
             self._saved[claim.token] = 0

@@ -8,17 +8,27 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from tinytune import db
 from tinytune.digest import Sum
 from tinytune.errors import LeaseLostError
-from tinytune.history import Checkpoint, Continuation, Token
-from tinytune.store import sql, sql_kept
+from tinytune.history import Checkpoint, Continuation, Cost, Token
+from tinytune.store import rows, sql, sql_kept
 from tinytune.store.reader import Reader
 
+LEASE_SECONDS = 60.0  # after its last sign of life a worker that nobody can look at counts as dead
 KEPT = 2  # checkpoints of a trial: should the newest be broken, there is the one before
+
+
+@dataclass
+class Reported:
+    """What an attempt has reported so far."""
+
+    sum: Sum = field(default_factory=Sum)
+    steps: set[int] = field(default_factory=set)
 
 
 class Fenced(Reader):
@@ -26,7 +36,7 @@ class Fenced(Reader):
 
     def __init__(self, path: Path, *, keep_checkpoints: bool = False) -> None:
         super().__init__(path, db.open_writer(path))
-        self._reported: dict[Token, Sum] = {}  # of attempts that began here
+        self._reported: dict[Token, Reported] = {}  # of attempts that began here
         self._reporting = threading.Lock()
         self._last_steps: dict[Token, int] = {}  # the highest that an attempt has reported
         self._saved: dict[Token, int] = {}  # how often attempts that began here have saved
@@ -81,6 +91,24 @@ class Fenced(Reader):
                 self._db.change(sql.COUNT_DEATHS, (token.number,))
                 found = self.continuations(token.number)
         return found[-1]
+
+    def steps_of(self, token: Token) -> int | None:
+        """Return at how many different steps an attempt has reported; None where at none."""
+        known = self._reported.get(token)
+        if known is not None:
+            return len(known.steps) or None
+        (count,) = self._db.one(sql.COUNT_STEPS_OF, (token.number, token.attempt)) or (0,)
+        return int(count) or None
+
+    def _by_signs(self, token: Token) -> Cost:
+        """Return how long an attempt ran whose end only others saw: until now, the moment they did.
+
+        But no longer than its lease: a session that goes on the next day has not run all night.
+        """
+        row = self._db.one(sql.SELECT_SIGNS, (token.number,)) or ()
+        began, *later = self._made(rows.signs, row, f"trial {token.number}")
+        end = min(time.time(), max(began, *later) + LEASE_SECONDS)
+        return Cost(max(0.0, end - began))
 
     def _clear(self, token: Token) -> None:
         """Drop the checkpoints of a trial that ends, unless it is known to have none."""

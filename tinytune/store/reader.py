@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -12,7 +13,7 @@ from typing import Self, TypeVar
 
 from tinytune import db
 from tinytune.digest import START, digest, sha256
-from tinytune.errors import SpaceError, StudyFileError
+from tinytune.errors import SpaceError, StudyFileError, UsageError
 from tinytune.history import (
     STATES,
     AttemptRecord,
@@ -38,7 +39,7 @@ T = TypeVar("T")
 _MANY = 1000  # complete trials of which a curve is made up
 _NONSENSE = (
     ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError, RecursionError,
-    SpaceError,
+    SpaceError, UsageError,
 )  # fmt: skip
 
 
@@ -81,7 +82,7 @@ class Reader:
 
     def _check_views(self, record: StudyRecord) -> None:
         """Refuse views that are not the study's own: people would be shown something else."""
-        expected = {view.strip() for view in views.views(record.space, record.goals[0])}
+        expected = {view.strip() for view in views.views(record)}
         found = {text for (text,) in self._db.all(sql.SELECT_VIEWS)}
         if found != expected:
             raise StudyFileError(
@@ -95,13 +96,11 @@ class Reader:
 
     def manual(self) -> int:
         """Return how many trials were given by hand."""
-        *_, manual, _, _ = self._db.one(sql.SELECT_NEXT) or sql.NOTHING
-        return self._made(rows.number, (manual,), "a trial")
+        return self._next()[4]
 
     def counted(self) -> int:
         """Return how many trials the budget counts: all but those that confirm others."""
-        next_one = self._db.one(sql.SELECT_NEXT) or sql.NOTHING
-        _, _, number, *_, repeats = self._made(rows.next_one, next_one, "a clock")
+        _, _, number, *_, repeats, _ = self._next()
         return number - repeats
 
     def repeats(self) -> list[TrialRecord]:
@@ -145,9 +144,15 @@ class Reader:
         counts: dict[State, int] = {
             s: max(others.get(s, left) - repeats.get(s, 0), 0) for s in STATES
         }
-        _, budget, *_ = self._db.one(sql.SELECT_NEXT) or sql.NOTHING
+        _, budget, *_, is_spent = self._next()
         best = self.best(goal, 1)
-        return Progress(counts, budget, best[0] if best else None, self.steps(), repeats)
+        first = best[0] if best else None
+        return Progress(counts, budget, first, self.steps(), repeats, self.spent(), is_spent)
+
+    def spent(self) -> dict[str, float]:
+        """Return the seconds of all attempts that ended, by how they ended."""
+        row = self._db.one(sql.SELECT_SPENT) or (0.0,) * len(sql.ENDINGS)
+        return dict(zip(sql.ENDINGS, self._made(rows.spent, row, "a clock"), strict=True))
 
     def steps(self) -> int:
         """Return how many steps have been reported, in all attempts at all trials."""
@@ -161,6 +166,15 @@ class Reader:
     def best(self, goal: Goal, count: int) -> list[TrialRecord]:
         """Return the best complete trials; the earlier one first where values are equal."""
         return self._records(sql.SELECT_BEST[goal.direction], (count,))
+
+    def candidates(self) -> list[tuple[int, float, dict[str, float]]]:
+        """Return number, value and results of each trial that may be the best, as they ended."""
+        return self._all(rows.candidate, sql.SELECT_CANDIDATES)
+
+    def nearest(self) -> TrialRecord | None:
+        """Return the complete trial that comes nearest to what results have to meet."""
+        records = self._records(sql.SELECT_NEAREST)
+        return records[0] if records else None
 
     def trials(self, state: State | None = None, count: int = -1) -> list[TrialRecord]:
         """Return all trials, or those in one state, or the first `count` of them, by number."""
@@ -314,16 +328,18 @@ class Reader:
         `before(count)` is called before each link, with how many have been looked at.
         """
         broken = []
+        spent = dict.fromkeys(sql.ENDINGS, 0.0)
         previous = START
         for count, row in enumerate(self._db.all(sql.SELECT_ENDINGS)):
             before(count)
-            tick, link, attempt = row[0], row[1], row[10]
-            number = self._made(rows.number, row[9:10], "the number of a trial")
+            tick, link, attempt = row[0], row[1], row[14]
+            number = self._made(rows.number, row[13:14], "the number of a trial")
             (reported,) = self._db.one(sql.SELECT_REPORTED, (number, attempt)) or ("",)
-            if link != digest(previous, tick, digest(*row[2:9]), reported, *row[9:]):
+            if link != digest(previous, tick, digest(*row[2:13]), reported, *row[13:]):
                 broken.append(number)
             previous = link  # so that one difference does not make all that follow differ
-        if self.chain() != previous:
+            spent[row[2]] = spent.get(row[2], 0.0) + (row[4] or 0.0)
+        if self.chain() != previous or any(self.spent()[name] != spent[name] for name in spent):
             broken.append(-1)
         miscounted = self._all(rows.number, sql.SELECT_MISCOUNTED)  # deaths are in no link
         return broken + [number for number in miscounted if number not in broken]
@@ -366,11 +382,11 @@ class Reader:
         return first, count
 
     def has_open_trials(self, *, repeats_only: bool = False) -> bool:
-        """Return whether a trial is running, or waiting to be run while there are steps left.
+        """Return whether a trial is running, or waiting while there are steps and seconds left.
 
-        With `repeats_only` it is asked of those that confirm others, which need no steps.
+        With `repeats_only` it is asked of those that confirm others, which need neither.
         """
-        (found,) = self._db.one(sql.HAS_OPEN, (repeats_only,)) or (0,)
+        (found,) = self._db.one(sql.HAS_OPEN, (repeats_only, time.time())) or (0,)
         return bool(found)
 
     def failures_since(self, tick: int) -> int:
@@ -416,6 +432,11 @@ class Reader:
     def failed_attempts(self) -> list[tuple[int, int]]:
         """Return (trial, tick) of each failure of a trial that was to run again."""
         return self._all(rows.failed_attempt, sql.SELECT_FAILED_ATTEMPTS)
+
+    def _next(self) -> rows.Next:
+        """Return what a claim looks at: see `rows.next_one`."""
+        row = self._db.one(sql.SELECT_NEXT, (time.time(),)) or sql.NOTHING
+        return self._made(rows.next_one, row, "a clock")
 
     def _records(self, query: str, arguments: Sequence[object] = ()) -> list[TrialRecord]:
         return self._all(rows.trial, query, arguments)

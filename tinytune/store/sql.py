@@ -7,14 +7,15 @@ from tinytune.history import STATES
 
 INSERT_STUDY = """
 INSERT INTO study (id, created, version, space, search, objectives, settings, seed, defaults,
-                   budget, objective, source, copied, stopping, budget_steps, repeats)
-VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                   budget, objective, source, copied, stopping, budget_steps, repeats,
+                   budget_seconds, subject_to)
+VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 INSERT_CLOCK = "INSERT INTO clock (id, tick, chain) VALUES (1, ?, ?)"
 INSERT_SOURCE = "INSERT OR IGNORE INTO source (hash, path, text, first) VALUES (?, ?, ?, ?)"
 SELECT_STUDY = """
 SELECT space, search, objectives, settings, seed, defaults, budget, objective, source, created,
-       copied, stopping, budget_steps, repeats
+       copied, stopping, budget_steps, repeats, budget_seconds, subject_to
 FROM study
 """
 INSERT_LESSON = """
@@ -33,12 +34,13 @@ SET_BUDGET = """
 UPDATE study SET budget = max(?, (SELECT coalesce(max(number) + 1, 0) - count(confirms) FROM trial))
 """
 SET_BUDGET_STEPS = "UPDATE study SET budget_steps = max(?, (SELECT steps FROM clock))"
+SET_BUDGET_SECONDS = "UPDATE study SET budget_seconds = ?"
 SET_SOURCE = "UPDATE study SET source = ?"
 
 # digest, digest_sum and link are functions of ours (tinytune/digest.py) that db adds to SQLite.
 _SEAL = """
 digest(created, version, space, search, objectives, settings, seed, defaults, budget, objective,
-       source, copied, stopping, budget_steps, repeats,
+       source, copied, stopping, budget_steps, repeats, budget_seconds, subject_to,
        (SELECT digest_sum(hash, path, text, first) FROM source),
        (SELECT digest_sum(hash, facts, first) FROM environment),
        (SELECT digest_sum(mark) FROM voucher),
@@ -60,9 +62,9 @@ WHERE w.id = ?
 
 INSERT_WORKER = """
 INSERT INTO worker (host, machine, boot, namespace, pid, birth, version, python, source,
-                    environment, joined, seal)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11,
-        digest(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, NULL, NULL, NULL)) RETURNING id
+                    environment, joined, seen, seal)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11,
+        digest(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, NULL, NULL, NULL, NULL)) RETURNING id
 """
 SELECT_WORKERS = """
 SELECT id, beat, host, machine, boot, namespace, pid, birth FROM worker
@@ -72,14 +74,15 @@ SELECT_HAND = "SELECT id FROM worker WHERE machine = ? AND pid = 0 AND ended IS 
 SELECT_OPEN_WORKERS = "SELECT id FROM worker WHERE pid = ? AND birth = ? AND ended IS NULL"
 _WORKER = "host, machine, boot, namespace, pid, birth, version, python, source, environment, joined"
 END_WORKER = f"""
-UPDATE worker SET ended = ?1, ending = ?2, seal = digest({_WORKER}, ?1, ?2, beat)
+UPDATE worker SET ended = ?1, ending = ?2, seal = digest({_WORKER}, ?1, ?2, beat, seen)
 WHERE id = ?3 AND ended IS NULL
 """
 SELECT_BROKEN_WORKERS = f"""
-SELECT id FROM worker WHERE seal <> digest({_WORKER}, ended, ending, iif(ended IS NULL, NULL, beat))
+SELECT id FROM worker WHERE seal <> digest({_WORKER}, ended, ending,
+    iif(ended IS NULL, NULL, beat), iif(ended IS NULL, NULL, seen))
 """
 SELECT_LAST_WORKER = "SELECT coalesce(max(id), 0), count(*) FROM worker"
-BEAT = "UPDATE worker SET beat = beat + 1 WHERE id = ?"
+BEAT = "UPDATE worker SET beat = beat + 1, seen = ? WHERE id = ?"
 
 SELECT_TICK = "SELECT tick FROM clock"
 SET_TICK = "UPDATE clock SET tick = ?"
@@ -119,8 +122,13 @@ SELECT coalesce(digest_sum(name, step, tick, value, time), '{START}') FROM (
     UNION ALL
     SELECT source, step, tick, upto * 1.0, NULL FROM continuation WHERE trial = ?1 AND attempt = ?2)
 """
+ENDINGS = ("complete", "stopped", "failed", "paused", "died", "given back")
+_SPENT = ", ".join(
+    f"{ending.replace(' ', '_')} = {ending.replace(' ', '_')} + iif(?6 = '{ending}', ?7, 0)"
+    for ending in ENDINGS
+)
 END_IF_HELD = f"""
-UPDATE clock SET tick = tick + 1, chain = (
+UPDATE clock SET tick = tick + 1, {_SPENT}, chain = (
     SELECT link(chain, clock.tick + 1, ?4, coalesce(?5, ({SELECT_REPORTED})), number, attempt,
                 worker, claimed, started, seed, copied, asked, suggested,
                 iif(params IS NULL, NULL, origin), iif(params IS NULL, NULL, search), params)
@@ -131,14 +139,14 @@ RETURNING tick, chain
 """
 SELECT_CHAIN = "SELECT tick, chain FROM clock"
 SELECT_ENDINGS = """
-SELECT told AS tick, link, state, finished, seconds, value, results, error, traceback,
-       number, attempt, worker, claimed, started,
+SELECT told AS tick, link, state, finished, seconds, cpu_seconds, memory_mb, steps, value, results,
+       error, traceback, violation, number, attempt, worker, claimed, started,
        seed, copied, asked, suggested, iif(params IS NULL, NULL, origin),
        iif(params IS NULL, NULL, search), params
 FROM trial WHERE told IS NOT NULL
 UNION ALL
-SELECT a.tick, a.link, a.ending, a.ended, a.seconds, a.value, a.results, a.error, a.traceback,
-       a.trial, a.attempt, a.worker, a.claimed, a.started,
+SELECT a.tick, a.link, a.ending, a.ended, a.seconds, a.cpu_seconds, a.memory_mb, a.steps, a.value,
+       a.results, a.error, a.traceback, NULL, a.trial, a.attempt, a.worker, a.claimed, a.started,
        t.seed, t.copied, t.asked, iif(t.suggested < a.tick, t.suggested, NULL),
        iif(t.suggested < a.tick, t.origin, NULL), iif(t.suggested < a.tick, t.search, NULL),
        iif(t.suggested < a.tick, t.params, NULL)
@@ -165,14 +173,26 @@ SELECT asked FROM trial UNION SELECT claimed FROM trial UNION SELECT suggested F
 UNION SELECT told FROM trial UNION SELECT tick FROM metric UNION SELECT claimed FROM attempt
 UNION SELECT tick FROM attempt UNION SELECT tick FROM decision UNION SELECT tick FROM continuation
 """
-SELECT_NEXT = """
+# The seconds that are spent: of attempts that ended, and of those that run; who took a trial by
+# hand may be at lunch.
+_RUNNING_SECONDS = """
+coalesce((SELECT sum(max(0, ?1 - t.started)) FROM trial AS t JOIN worker AS w ON t.worker = w.id
+          WHERE t.state = 'running' AND NOT (w.machine = 'by hand' AND w.pid = 0)), 0)
+"""
+_SPENT_SECONDS = "(SELECT complete + stopped + failed + paused + died + given_back FROM clock)"
+IS_SPENT = f"""
+coalesce((SELECT budget_seconds FROM study) <= {_SPENT_SECONDS} + {_RUNNING_SECONDS}, 0)
+"""
+SELECT_SPENT = "SELECT complete, stopped, failed, paused, died, given_back FROM clock"
+SELECT_NEXT = f"""
 SELECT (SELECT tick FROM clock),
        (SELECT budget FROM study),
        (SELECT coalesce(max(number) + 1, 0) FROM trial),
        (SELECT min(number) FROM trial WHERE state = 'waiting'),
        (SELECT count(*) FROM trial WHERE origin = 'manual'),
        (SELECT budget_steps - steps FROM study, clock),
-       (SELECT count(*) FROM trial WHERE confirms IS NOT NULL)
+       (SELECT count(*) FROM trial WHERE confirms IS NOT NULL),
+       (SELECT {IS_SPENT})
 """
 NEXT_NUMBER = "SELECT coalesce(max(number) + 1, 0) FROM trial"
 INSERT_TRIAL = """
@@ -231,28 +251,29 @@ WHERE ((t.told IS NOT NULL AND m.attempt = t.attempt) OR a.ending = 'paused')
 ORDER BY m.tick, m.attempt, m.name
 """
 TELL = """
-UPDATE trial SET told = ?, link = ?, state = ?, finished = ?, seconds = ?, value = ?, results = ?,
-                 error = ?, traceback = ?
+UPDATE trial SET told = ?, link = ?, state = ?, finished = ?, seconds = ?, cpu_seconds = ?,
+                 memory_mb = ?, steps = ?, value = ?, results = ?, error = ?, traceback = ?,
+                 violation = ?
 WHERE number = ?
 """
 KEEP_FAILURE = """
-INSERT INTO attempt (trial, attempt, worker, claimed, started, ended, seconds, tick, ending, error,
-                     traceback, link)
-SELECT number, attempt, worker, claimed, started, finished, seconds, told, 'failed', error,
-       traceback, link
+INSERT INTO attempt (trial, attempt, worker, claimed, started, ended, seconds, cpu_seconds,
+                     memory_mb, steps, tick, ending, error, traceback, link)
+SELECT number, attempt, worker, claimed, started, finished, seconds, cpu_seconds, memory_mb, steps,
+       told, 'failed', error, traceback, link
 FROM trial WHERE number = ? AND state = 'failed'
 """
 KEEP_PAUSED = """
-INSERT INTO attempt (trial, attempt, worker, claimed, started, ended, seconds, tick, ending, value,
-                     results, link)
-SELECT number, attempt, worker, claimed, started, finished, seconds, told, 'paused', value, results,
-       link
+INSERT INTO attempt (trial, attempt, worker, claimed, started, ended, seconds, cpu_seconds,
+                     memory_mb, steps, tick, ending, value, results, link)
+SELECT number, attempt, worker, claimed, started, finished, seconds, cpu_seconds, memory_mb, steps,
+       told, 'paused', value, results, link
 FROM trial WHERE number = ?
 """
 TAKE_PAUSED = """
 UPDATE trial SET state = 'running', attempt = attempt + 1, worker = ?, claimed = ?, started = ?,
-                 told = NULL, link = NULL, finished = NULL, seconds = NULL, value = NULL,
-                 results = NULL
+                 told = NULL, link = NULL, finished = NULL, seconds = NULL, cpu_seconds = NULL,
+                 memory_mb = NULL, steps = NULL, value = NULL, results = NULL
 WHERE number = ? AND state = 'paused' RETURNING attempt, asked, seed, confirms, params
 """
 # What has failed once counts as failed for stopping rules: when it was let run again has no tick.
@@ -263,7 +284,8 @@ FROM trial WHERE number = ?
 """
 RETRY = """
 UPDATE trial SET state = 'waiting', deaths = 0, told = NULL, link = NULL, claimed = NULL,
-                 started = NULL, finished = NULL, seconds = NULL, error = NULL, traceback = NULL
+                 started = NULL, finished = NULL, seconds = NULL, cpu_seconds = NULL,
+                 memory_mb = NULL, steps = NULL, error = NULL, traceback = NULL
 WHERE number = ? AND state = 'failed'
 """
 SELECT_DAMAGE = "SELECT integrity_check FROM pragma_integrity_check WHERE integrity_check <> 'ok'"
@@ -277,8 +299,16 @@ LEFT JOIN trial AS t ON m.trial = t.number
 WHERE t.number IS NULL OR m.attempt NOT BETWEEN 1 AND t.attempt
 """
 INSERT_ATTEMPT = """
-INSERT INTO attempt (trial, attempt, worker, claimed, started, tick, link, ending, ended)
-SELECT number, attempt, worker, claimed, started, ?, ?, ?, ? FROM trial WHERE number = ?
+INSERT INTO attempt (trial, attempt, worker, claimed, started, tick, link, ending, ended, seconds,
+                     cpu_seconds, memory_mb, steps)
+SELECT number, attempt, worker, claimed, started, ?, ?, ?, ?, ?, ?, ?, ? FROM trial WHERE number = ?
+"""
+COUNT_STEPS_OF = "SELECT count(DISTINCT step) FROM metric WHERE trial = ? AND attempt = ?"
+# When an attempt began, when its worker was last seen, and when it last reported, Unix seconds.
+SELECT_SIGNS = """
+SELECT t.started, w.seen,
+       (SELECT max(m.time) FROM metric AS m WHERE m.trial = t.number AND m.attempt = t.attempt)
+FROM trial AS t JOIN worker AS w ON t.worker = w.id WHERE t.number = ?
 """
 SELECT_RUNNING_OF = """
 SELECT number, attempt, deaths FROM trial WHERE state = 'running' AND worker = ?
@@ -291,18 +321,23 @@ COUNT_DEATH = "UPDATE trial SET deaths = deaths + 1 WHERE number = ?"
 
 TRIAL_COLUMNS = """
 SELECT number, state, origin, search, seed, copied, params, value, results, attempt, deaths, worker,
-       asked, suggested, told, started, finished, seconds, error, traceback, confirms, repeat
+       asked, suggested, told, started, finished, seconds, error, traceback, confirms, repeat,
+       cpu_seconds, memory_mb, steps, violation
 FROM trial
 """
 SELECT_TRIALS = f"{TRIAL_COLUMNS} ORDER BY number LIMIT ?"
 SELECT_TRIALS_IN = f"{TRIAL_COLUMNS} WHERE state = ? ORDER BY number LIMIT ?"
 SELECT_TRIAL = f"{TRIAL_COLUMNS} WHERE number = ?"
+_CANDIDATE = "state = 'complete' AND confirms IS NULL AND coalesce(violation, 0) = 0"
 SELECT_BEST = {
-    direction: f"""
-{TRIAL_COLUMNS} WHERE state = 'complete' AND confirms IS NULL ORDER BY value{order}, number LIMIT ?
-"""
+    direction: f"{TRIAL_COLUMNS} WHERE {_CANDIDATE} ORDER BY value{order}, number LIMIT ?"
     for direction, order in (("minimize", ""), ("maximize", " DESC"))
 }
+SELECT_CANDIDATES = f"SELECT number, value, results FROM trial WHERE {_CANDIDATE} ORDER BY told"
+SELECT_NEAREST = f"""
+{TRIAL_COLUMNS} WHERE state = 'complete' AND violation > 0 AND confirms IS NULL
+ORDER BY violation, number LIMIT 1
+"""
 SELECT_REPEATS = f"{TRIAL_COLUMNS} WHERE confirms IS NOT NULL ORDER BY confirms, repeat"
 COUNT_REPEATS = "SELECT state, count(*) FROM trial WHERE confirms IS NOT NULL GROUP BY state"
 SELECT_REPEAT_KEYS = "SELECT confirms, repeat FROM trial WHERE confirms IS NOT NULL"
@@ -314,9 +349,10 @@ WHERE state = 'waiting' AND confirms IS NOT NULL
 # have no gap.
 _COUNTS = [f"(SELECT count(*) FROM trial WHERE state = '{s}')" for s in STATES if s != "complete"]
 COUNT_STATES = f"SELECT (SELECT coalesce(max(number) + 1, 0) FROM trial), {', '.join(_COUNTS)}"
-HAS_OPEN = """
+HAS_OPEN = f"""
 SELECT EXISTS (SELECT 1 FROM trial WHERE state = 'waiting' AND (confirms IS NOT NULL OR NOT ?1))
-       AND (?1 OR coalesce((SELECT budget_steps > steps FROM study, clock), 1))
+       AND (?1 OR coalesce((SELECT budget_steps > steps FROM study, clock), 1)
+                  AND NOT {IS_SPENT.replace("?1", "?2")})
     OR EXISTS (SELECT 1 FROM trial JOIN worker ON trial.worker = worker.id
                WHERE state = 'running' AND NOT (machine = 'by hand' AND pid = 0)
                    AND (confirms IS NOT NULL OR NOT ?1))
@@ -324,14 +360,14 @@ SELECT EXISTS (SELECT 1 FROM trial WHERE state = 'waiting' AND (confirms IS NOT 
 SELECT_LATEST_SEARCH = """
 SELECT search FROM trial WHERE origin = 'search' AND params IS NOT NULL ORDER BY number DESC LIMIT 1
 """
-SELECT_VALUES = """
+SELECT_VALUES = f"""
 SELECT told, value FROM trial
-WHERE told IS NOT NULL AND state = 'complete' AND confirms IS NULL ORDER BY told LIMIT ?
+WHERE told IS NOT NULL AND {_CANDIDATE} ORDER BY told LIMIT ?
 """
 SELECT_BETTER = {
     direction: f"""
 SELECT told, value FROM trial
-WHERE state = 'complete' AND confirms IS NULL AND value {sign} ? ORDER BY told
+WHERE {_CANDIDATE} AND value {sign} ? ORDER BY told
 """
     for direction, sign in (("minimize", "<"), ("maximize", ">"))
 }
@@ -366,7 +402,8 @@ ORDER BY m.trial, m.tick
 """
 SELECT_LAST_STEPS = "SELECT name, max(step) FROM metric GROUP BY name"
 SELECT_ATTEMPTS = """
-SELECT attempt, worker, started, ended, ending, error FROM attempt WHERE trial = ? ORDER BY attempt
+SELECT attempt, worker, started, ended, ending, error, seconds, cpu_seconds, memory_mb, steps
+FROM attempt WHERE trial = ? ORDER BY attempt
 """
 SELECT_RUNNING = """
 SELECT t.number, t.attempt, t.worker, t.started,
@@ -375,12 +412,15 @@ FROM trial AS t JOIN worker AS w ON t.worker = w.id WHERE t.state = 'running'
 ORDER BY +t.number  -- by number itself SQLite would go through all trials, to spare the sorting
 """
 SELECT_HISTORY = """
-SELECT number, iif(state = 'paused', 'stopped', state), params, value, told AS tick FROM trial
+SELECT number, iif(state = 'paused', 'stopped', state), params, value, told AS tick, results,
+       violation
+FROM trial
 WHERE told < ? AND told > ?
     AND confirms IS NULL
     AND params IS NOT NULL  -- it may have died three times before it was suggested
 UNION ALL  -- of trials that failed or were paused, and were run again or let on later
-SELECT a.trial, iif(a.ending = 'paused', 'stopped', 'failed'), t.params, a.value, a.tick
+SELECT a.trial, iif(a.ending = 'paused', 'stopped', 'failed'), t.params, a.value, a.tick, a.results,
+       NULL
 FROM attempt AS a JOIN trial AS t ON a.trial = t.number
 WHERE a.ending IN ('failed', 'paused') AND a.tick < ? AND a.tick > ? AND t.suggested < a.tick
     AND t.confirms IS NULL
@@ -396,4 +436,4 @@ ORDER BY number
 SELECT_FAILED_ATTEMPTS = "SELECT trial, tick FROM attempt WHERE ending = 'failed' ORDER BY tick"
 SELECT_PAUSED_ATTEMPTS = "SELECT trial, attempt, tick FROM attempt WHERE ending = 'paused'"
 
-NOTHING = (0, None, 0, None, 0, None, 0)  # in place of SELECT_NEXT's row
+NOTHING = (0, None, 0, None, 0, None, 0, 0)  # in place of SELECT_NEXT's row

@@ -11,15 +11,16 @@ import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import cast
 
 from tinytune import db, draw, process
-from tinytune.digest import START, Sum, digest
+from tinytune.digest import START, digest
 from tinytune.errors import LeaseLostError, StudyFileError, UsageError
 from tinytune.history import (
     Claim,
+    Cost,
     Decision,
     Environment,
     ObjectiveReference,
@@ -33,6 +34,7 @@ from tinytune.history import (
 from tinytune.space import Params
 from tinytune.store import rows, sql, sql_kept, views
 from tinytune.store.again import Again
+from tinytune.store.fenced import Reported
 
 MOST_UNFOLDED = 16_000_000  # characters of output between two checkpoints
 MOST_SILENT = 10  # trials without a report, where nothing but steps is to end a study
@@ -64,8 +66,7 @@ def create(
         None if study.copied is None else _json(study.copied),
         _json({"rules": list(map(vars, study.stopping)), "audit": study.audit})
         if study.stopping else None,
-        study.budget_steps,
-        study.repeats,
+        study.budget_steps, study.repeats, study.budget_seconds, _json(study.subject_to),
     )  # fmt: skip
     statements += [(sql.INSERT_STUDY, row), (sql.INSERT_CLOCK, (len(copies), START))]
     for number, trial in enumerate(copies):
@@ -78,7 +79,7 @@ def create(
                 of.value)  # fmt: skip
         statements.append((sql.INSERT_LESSON, told))
     statements.append((sql.SEAL, ()))
-    statements += [(view, ()) for view in views.views(study.space, study.goals[0])]
+    statements += [(view, ()) for view in views.views(study)]
     return db.create(path, statements)
 
 
@@ -141,7 +142,7 @@ class Store(Again):
     def beat(self, worker: int) -> None:
         """Show that a worker lives, to those who cannot look at its process."""
         with self._db.transaction():
-            self._db.change(sql.BEAT, (worker,))
+            self._db.change(sql.BEAT, (time.time(), worker))
 
     def leave(self, worker: int) -> None:
         """Enter that a worker has gone; what it still holds is given back."""
@@ -157,7 +158,7 @@ class Store(Again):
     def condemn(self, token: Token, reason: str) -> None:
         """Fail a trial whose worker was ended because of it; nothing if it is no longer held."""
         with self._db.transaction(durable=True), suppress(LeaseLostError):
-            self._tell(token, Outcome("failed", error=reason), None)
+            self._tell(token, Outcome("failed", error=reason), self._by_signs(token))
 
     def keep_output(self, outputs: Iterable[Output]) -> None:
         """Write what trials have printed so far; it costs no fsync, and replaces what was there."""
@@ -190,6 +191,12 @@ class Store(Again):
         """Change how many steps may be reported: at least as many as have been."""
         with self._db.transaction(durable=True):
             self._db.change(sql.SET_BUDGET_STEPS, (steps,))
+            self._db.change(sql.SEAL)
+
+    def set_budget_seconds(self, seconds: float | None) -> None:
+        """Change how many seconds the study's attempts may take together."""
+        with self._db.transaction(durable=True):
+            self._db.change(sql.SET_BUDGET_SECONDS, (seconds,))
             self._db.change(sql.SEAL)
 
     def set_objective(self, reference: ObjectiveReference, mark: str | None) -> None:
@@ -226,9 +233,9 @@ class Store(Again):
         """
         now = time.time()
         with self._db.transaction():
-            next_one = self._db.one(sql.SELECT_NEXT) or sql.NOTHING
-            made_of = self._made(rows.next_one, next_one, "a clock")
-            tick, budget, number, waiting, manual, steps, repeats = made_of
+            tick, budget, number, waiting, manual, steps, repeats, is_spent = self._next()
+            if is_spent:
+                return None
             if steps is not None and (steps == 0 or self._is_endless(number, budget)):
                 return None
             if waiting is not None:
@@ -261,7 +268,7 @@ class Store(Again):
         row = self._db.one(sql.TAKE_PAUSED, (worker, tick, now, number)) or ()
         attempt, asked, own, _, params = self._made(rows.waiting, row, f"trial {number}")
         token = Token(number, attempt, worker)
-        self._reported[token] = Sum()
+        self._reported[token] = Reported()
         self._decided(token, replace(decision, attempt=attempt, tick=tick))
         self._db.change(sql.SET_TICK, (tick,))
         return Claim(token, asked, own, params, waited=True)
@@ -294,7 +301,7 @@ class Store(Again):
             own = draw.trial_seed(seed, number)
             row = (number, "manual", search, own, _json(params), tick, tick, worker, time.time())
             self._db.change(sql.INSERT_TRIAL, row)
-            self._tell(Token(number, 1, worker), outcome, None)
+            self._tell(Token(number, 1, worker), outcome, Cost())
         self._db.checkpoint()
         return number
 
@@ -345,7 +352,8 @@ class Store(Again):
                     self._db.change(sql.INSERT_DECISION, decision)
             if reported is not None:
                 for row in (*rows, *map(_summed, made)):
-                    reported.step(*row)
+                    reported.sum.step(*row)
+                reported.steps.add(step)
                 self._reported[token] = reported
             if is_new:
                 self._last_steps[token] = step
@@ -361,22 +369,28 @@ class Store(Again):
             self._decided(token, decision)
 
     def tell(
-        self, token: Token, outcome: Outcome, seconds: float, decision: Decision | None = None
+        self,
+        token: Token,
+        outcome: Outcome,
+        seconds: float,
+        decision: Decision | None = None,
+        used: Cost = Cost(),  # noqa: B008 - it is frozen
     ) -> None:
         """Write how a trial ended, durably, and which decision ended it, if one did.
 
-        LeaseLostError if it was taken away.
+        `used` tells of processor and memory; the steps are counted here. LeaseLostError if the
+        trial was taken away.
         """
         with self._db.transaction(durable=True):
             if decision is not None:
                 self._decided(token, decision)
-            self._tell(token, outcome, seconds)
+            self._tell(token, outcome, replace(used, seconds=seconds))
         self._db.checkpoint()
 
-    def give_back(self, token: Token) -> None:
+    def give_back(self, token: Token, used: Cost | None = None) -> None:
         """Return an unfinished trial, to run again; LeaseLostError if it was taken away."""
         with self._db.transaction():
-            self._give_back(token, "given back")
+            self._give_back(token, "given back", used)
 
     def retry(self, numbers: Iterable[int]) -> None:
         """Let failed trials wait to run again; each failure is kept as an attempt."""
@@ -391,17 +405,17 @@ class Store(Again):
         row = _decision(decision)
         self._db.change(sql.INSERT_DECISION, row)
         if reported is not None:
-            reported.step(*_summed(row))
+            reported.sum.step(*_summed(row))
             self._reported[token] = reported
 
     def _append(self) -> tuple[int, int]:
         """Take the next number and a tick for a trial that comes on top of the budget."""
-        tick, budget, number, *_ = self._db.one(sql.SELECT_NEXT) or sql.NOTHING
+        tick, budget, number, *_ = self._next()
         if budget is not None:
             self._db.change(sql.SET_BUDGET, (budget + 1,))
             self._db.change(sql.SEAL)
         self._db.change(sql.SET_TICK, (tick + 1,))
-        return int(number), int(tick) + 1
+        return number, tick + 1
 
     def _add_environment(self, environment: Environment, now: float) -> None:
         for each in environment.sources:
@@ -409,29 +423,37 @@ class Store(Again):
         if environment.facts is not None:
             self._db.change(sql.INSERT_ENVIRONMENT, (environment.hash, environment.facts, now))
 
-    def _end(self, token: Token, *ending: object) -> tuple[int, str]:
-        """Take a tick and make a link of the chain, behind the same fence."""
+    def _end(
+        self, token: Token, kind: str, now: float, cost: Cost, *more: object
+    ) -> tuple[int, str]:
+        """Take a tick, add up the seconds, and make a link of the chain, behind the same fence."""
         held = (token.number, token.attempt, token.worker)
         reported = self._reported.pop(token, None)
         self._last_steps.pop(token, None)
-        known = None if reported is None else reported.finalize()
-        row = self._db.one(sql.END_IF_HELD, (*held, digest(*ending), known))
+        known = None if reported is None else reported.sum.finalize()
+        ending = digest(kind, now, *astuple(cost), *more)
+        row = self._db.one(sql.END_IF_HELD, (*held, ending, known, kind, cost.seconds or 0.0))
         tick, link = self._held(token, row)
         return int(tick), str(link)
 
-    def _tell(self, token: Token, outcome: Outcome, seconds: float | None) -> None:
-        ending = (
-            outcome.state, time.time(), seconds, outcome.value,
-            _json(outcome.values) if outcome.values else None, outcome.error, outcome.traceback,
+    def _tell(self, token: Token, outcome: Outcome, used: Cost) -> None:
+        now, cost = time.time(), replace(used, steps=self.steps_of(token))
+        results = (
+            outcome.value, _json(outcome.values) if outcome.values else None, outcome.error,
+            outcome.traceback, outcome.violation,
         )  # fmt: skip
-        self._db.change(sql.TELL, (*self._end(token, *ending), *ending, token.number))
+        tick, link = self._end(token, outcome.state, now, cost, *results)
+        ending = (tick, link, outcome.state, now, *astuple(cost), *results, token.number)
+        self._db.change(sql.TELL, ending)
         if outcome.state != "paused":  # it goes on from there
             self._clear(token)
 
-    def _give_back(self, token: Token, ending: str) -> None:
-        now = time.time()
-        tick, link = self._end(token, ending, now, None, None, None, None, None)
-        self._db.change(sql.INSERT_ATTEMPT, (tick, link, ending, now, token.number))
+    def _give_back(self, token: Token, ending: str, used: Cost | None = None) -> None:
+        used = self._by_signs(token) if used is None else used
+        now, cost = time.time(), replace(used, steps=self.steps_of(token))
+        tick, link = self._end(token, ending, now, cost, *[None] * 5)
+        row = (tick, link, ending, now, *astuple(cost), token.number)
+        self._db.change(sql.INSERT_ATTEMPT, row)
         self._db.change(sql.GIVE_BACK, (int(ending == "died"), token.number))
 
     def _release(self, worker: int, ending: str, *, died: bool) -> None:
@@ -440,7 +462,7 @@ class Store(Again):
             token = Token(number, attempt, worker)
             if died and deaths + 1 >= MAX_DEATHS:
                 error = f"its worker died {deaths + 1} times, at last it {ending}"
-                self._tell(token, Outcome("failed", error=error), None)
+                self._tell(token, Outcome("failed", error=error), self._by_signs(token))
                 self._db.change(sql.COUNT_DEATH, (number,))
             else:
                 self._give_back(token, "died" if died else "given back")
