@@ -20,6 +20,7 @@ from tinytune.errors import ObjectiveError, TrialStopped
 from tinytune.history import Goal
 from tinytune.output.progress import Live, pace_line
 from tinytune.pace import Pace
+from tinytune.repeated import Repeated
 
 
 @pytest.mark.parametrize(
@@ -176,6 +177,21 @@ def test_how_far_it_is_is_shown_after_a_moment_and_not_too_often(monkeypatch):
     assert shown[1].seconds == 0.75
     assert shown[1].seconds_left == 0.75
     assert shown[0].trial == 7
+
+
+def test_repeated_runs_are_shown_too(monkeypatch):
+    monkeypatch.setattr(loop, "SHOW_AFTER_SECONDS", 0)
+    monkeypatch.setattr(loop, "SHOW_EVERY_SECONDS", 0)
+    shown = []
+
+    @tinytune.trial(minimize="loss", space={"x": Float(0, 1)})
+    def objective(x=0.5):
+        return float(sum(tinytune.steps(3)))
+
+    trial = running(show=shown.append)
+    trial.params = {"x": 0.5}
+    assert Repeated(objective, 2, "loss").run(trial, {}).value == 3
+    assert [pace and pace.loops[0][0] for pace in shown] == [0, 1, 2, None] * 2
 
 
 def test_a_pace_in_words():

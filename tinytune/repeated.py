@@ -101,8 +101,10 @@ def _part(trial: Trial, repeat: int) -> Trial:
     """
     folder = None if trial.folder is None else trial.folder / f"run-{repeat}"
     seed = trial.seed if repeat == 0 else draw.repeat_seed(trial.seed, repeat)
-    return Trial(trial.number, trial.params, seed, _write(trial, repeat), trial.attempt, None, None,
-                 folder)  # fmt: skip
+    one = Trial(trial.number, trial.params, seed, _write(trial, repeat), trial.attempt, None, None,
+                folder)  # fmt: skip
+    one.show = trial.show
+    return one
 
 
 def _write(trial: Trial, repeat: int) -> Callable[[int, Mapping[str, float]], str | None]:
