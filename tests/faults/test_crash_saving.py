@@ -17,7 +17,7 @@ from tinytune.store.reader import Reader
 from tinytune.study import Study
 from tinytune.verify import verify
 
-FEWER = 1 if os.environ.get("TINYTUNE_LONG") else 4  # the short version tries every fourth one
+FEWER = 1 if os.environ.get("TINYTUNE_LONG") else 6  # the short version tries every sixth one
 EVENTS = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir"}
 STEPS = 5
 LARGE = 200  # bytes
