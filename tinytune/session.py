@@ -442,7 +442,7 @@ def _budget_seconds(wishes: Wishes, found: StudyRecord | None) -> float | None:
 def _stopping(wishes: Wishes, found: StudyRecord | None, goal: Goal) -> tuple[RuleSpec, ...]:
     if wishes.stopping is None:
         return () if found is None else found.stopping
-    repeats = _repeats(wishes, found, objective.goals[0])
+    repeats = _repeats(wishes, found, goal)
     return stopping.specs([_of_repeats(rule, repeats, goal) for rule in wishes.stopping])
 
 
