@@ -212,7 +212,7 @@ def main() -> None:
     lines = [TEXT.format(noise=noise)]
     for name, studies in STUDIES.items():
         lines += table(name, max(2, round(studies * wanted.share)))
-    (HERE / "confirm.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        (HERE / "confirm.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
