@@ -462,6 +462,15 @@ def test_chance_is_told_from_what_matters():
     assert "most of what mattered is `x`" in something.advice
 
 
+def test_the_region_of_the_best_leaves_out_the_outermost_tenth_at_each_end():
+    params = [{"x": i / 100, "y": 0.5, "k": "a"} for i in range(101)]
+    best = [0, *range(50, 68), 100]  # twenty of them
+    values = [float(i in best) for i in range(101)]
+    evidence = evidence_of(SPACE, params, values, direction="maximize")
+    region = by_name(measure(evidence))["x"].region
+    assert (region.count, region.low, region.high) == (20, 0.5, 0.67)
+
+
 def test_one_lucky_trial_at_an_edge_is_no_reason_to_widen():
     params = [{"x": i / 40, "y": 0.5, "k": "a"} for i in range(41)]
     values = [abs(p["x"] - 0.6) for p in params[:-1]] + [-1.0]
