@@ -395,6 +395,20 @@ def test_a_failed_trial_is_as_bad_as_the_worst_and_a_stopped_one_has_its_last_va
     assert list(large.loss[:10]) == [-9.0] * 10
 
 
+def test_runs_that_confirm_the_best_do_not_count():
+    params = [SPACE.sample(1, number, "test") for number in range(40)]
+    trials = [trial(i, p, of_x(p)) for i, p in enumerate(params)]
+    best = min(trials, key=lambda t: t.value)
+    again = [
+        replace(best, number=40 + i, origin="confirm", confirms=best.number, repeat=i)
+        for i in range(15)
+    ]
+    plain, confirmed = (
+        gather(SPACE, each, lambda t: t.value, "minimize") for each in (trials, trials + again)
+    )
+    assert measure(plain) == measure(confirmed)
+
+
 def test_what_never_had_parameters_does_not_count():
     params = [{"x": i / 20, "y": 0.5, "k": "a"} for i in range(20)]
     evidence = evidence_of(

@@ -159,7 +159,9 @@ def gather(
     `value` returns a trial's number, NaN or an infinity where it counts as the worst of all, and
     None where it does not count. ValueError where a parameter is what it cannot be.
     """
-    ended = [t for t in trials if t.state not in {"waiting", "running"}]
+    # Runs that confirm the best configurations would only count those several times.
+    own = [trial for trial in trials if trial.confirms is None]
+    ended = [trial for trial in own if trial.state not in {"waiting", "running"}]
     sign = 1.0 if direction == "minimize" else -1.0
     known: list[tuple[TrialRecord, Params, float]] = []
     for trial in ended:
