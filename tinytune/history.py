@@ -298,6 +298,11 @@ class Cost:
     memory_mb: float | None = None  # 10^6 bytes
     steps: int | None = None  # different ones that were reported; None: none
 
+    @property
+    def row(self) -> tuple[float | None, float | None, float | None, int | None]:
+        """What the columns of an attempt hold, in their order."""
+        return self.seconds, self.cpu_seconds, self.memory_mb, self.steps
+
 
 COSTS = ("seconds", "cpu_seconds", "memory_mb", "steps")  # names that objectives and limits know
 NO_COST = Cost()

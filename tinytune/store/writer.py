@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import astuple, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -431,7 +431,7 @@ class Store(Again):
         reported = self._reported.pop(token, None)
         self._last_steps.pop(token, None)
         known = None if reported is None else reported.sum.finalize()
-        ending = digest(kind, now, *astuple(cost), *more)
+        ending = digest(kind, now, *cost.row, *more)
         row = self._db.one(sql.END_IF_HELD, (*held, ending, known, kind, cost.seconds or 0.0))
         tick, link = self._held(token, row)
         return int(tick), str(link)
@@ -443,7 +443,7 @@ class Store(Again):
             outcome.traceback, outcome.violation,
         )  # fmt: skip
         tick, link = self._end(token, outcome.state, now, cost, *results)
-        ending = (tick, link, outcome.state, now, *astuple(cost), *results, token.number)
+        ending = (tick, link, outcome.state, now, *cost.row, *results, token.number)
         self._db.change(sql.TELL, ending)
         if outcome.state != "paused":  # it goes on from there
             self._clear(token)
@@ -452,7 +452,7 @@ class Store(Again):
         used = self._by_signs(token) if used is None else used
         now, cost = time.time(), replace(used, steps=self.steps_of(token))
         tick, link = self._end(token, ending, now, cost, *[None] * 5)
-        row = (tick, link, ending, now, *astuple(cost), token.number)
+        row = (tick, link, ending, now, *cost.row, token.number)
         self._db.change(sql.INSERT_ATTEMPT, row)
         self._db.change(sql.GIVE_BACK, (int(ending == "died"), token.number))
 
