@@ -494,9 +494,8 @@ def test_every_command_and_option_has_help():
     text = tinytune("--help").stdout
     commands = re.findall(r"^  ([\w-]+)  +\S", text.partition("Commands:")[2], re.MULTILINE)
     assert commands == [
-        "run", "resume", "best", "trials", "show", "status", "searches", "stoppings",
-        "confirm", "stopping-report", "importance", "verify", "replicate", "extract", "diff", "add",
-        "ask",
+        "run", "resume", "trials", "show", "status", "searches", "stoppings", "best", "confirm",
+        "stopping-report", "importance", "verify", "replicate", "extract", "diff", "add", "ask",
         "tell", "logs", "pack", "retry", "release", "check",
     ]  # fmt: skip
     for command in commands:
