@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from tests.faults.hostile_files import spoken
-from tests.studies import make_study
+from tests.studies import make_study, record
 from tinytune import draw
+from tinytune import study as study_module
 from tinytune.distributions import Choice, Float, Int, LogNormal, Normal
 from tinytune.errors import UsageError
 from tinytune.history import TrialRecord
@@ -611,13 +612,31 @@ def test_failed_trials_of_a_file_are_the_worst_and_waiting_ones_do_not_count(tmp
     assert set(evidence.loss[failed]) == {evidence.loss.max()}
 
 
+def test_what_misses_a_requirement_is_as_bad_as_the_worst(tmp_path):
+    wanted = replace(record(budget=30), subject_to=("size <= 0.5",))
+    path = tmp_path / "study.db"
+    assert study_module.start(path, wanted, None)
+    with Study(path) as study:
+        while (one := study.ask()) is not None:
+            study.tell(one, {"loss": one.params["x"], "size": one.params["value"]})
+    with Reader(path) as reader:
+        _, evidence = reading.read(reader)
+        missing = np.array([trial.values["size"] > 0.5 for trial in reader.trials()])
+    assert 3 < missing.sum() < 20
+    assert set(evidence.loss[missing]) == {evidence.loss.max()}
+
+
 def test_what_mattered_for_another_number(curves):
     with Reader(curves) as reader:
         question, size = reading.read(reader, "size", maximize=True)
         assert (question.direction, question.is_goal) == ("maximize", False)
         assert measure(size).parameters[0].name == "value"
         assert reading.read(reader, "seconds")[1].count == 40
-        with pytest.raises(UsageError, match="use one of loss, seconds, size"):
+        steps = reading.read(reader, "steps")[1]
+        assert set(steps.loss) == {trial.steps for trial in reader.trials()}
+        with pytest.raises(
+            UsageError, match="use one of cpu_seconds, loss, memory_mb, seconds, size, steps"
+        ):
             reading.read(reader, "foo")
         with pytest.raises(UsageError, match="'foo': reported were loss, size"):
             reading.read(reader, "foo", step=1)

@@ -27,8 +27,8 @@ def importance(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Of another number than the objective's: one that was returned or reported, or "
-            "seconds.",
+            help="Of another number than the objective's: one that was returned or reported, "
+            "seconds, cpu_seconds, memory_mb or steps.",
         ),
     ] = None,
     maximize: Annotated[

@@ -11,6 +11,7 @@ from tinytune.history import Direction, StudyRecord, TrialRecord
 from tinytune.importance.evidence import Evidence, gather
 from tinytune.store.reader import Reader
 
+COSTS = ("seconds", "cpu_seconds", "memory_mb", "steps")  # that are measured of every trial
 _LEAST_STEP = -(1 << 63)  # that SQLite can hold
 
 
@@ -67,7 +68,8 @@ def _question(
 
 
 def _of_goal(trial: TrialRecord, value: float | None) -> float:
-    return math.nan if trial.state == "failed" or value is None else value
+    is_bad = trial.state == "failed" or value is None or bool(trial.violation)
+    return math.nan if is_bad or value is None else value
 
 
 def _value(
@@ -91,10 +93,10 @@ def _value(
     if any(name in metrics for metrics in last.values()):
         nothing: Mapping[str, float] = {}
         return lambda trial: last.get(trial.number, nothing).get(name)
-    if name == "seconds":
-        return lambda trial: trial.seconds if trial.state == "complete" else None
+    if name in COSTS:
+        return lambda trial: getattr(trial, name) if trial.state == "complete" else None
     names = {n for t in trials for n in t.values} | {n for m in last.values() for n in m}
     raise UsageError(
         f"no trial of {reader.path} has a number {name!r}: use one of "
-        f"{', '.join(sorted(names | {record.goals[0].name, 'seconds'}))}"
+        f"{', '.join(sorted({*names, *COSTS, record.goals[0].name}))}"
     )
