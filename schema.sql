@@ -32,7 +32,7 @@ CREATE TABLE study (
     source     TEXT    REFERENCES source (hash),                -- the accepted text of the objective's file
     repeats    INTEGER NOT NULL DEFAULT 1 CHECK (repeats >= 1), -- runs of each trial, whose value is their mean
     copied     TEXT,                           -- {"name", "chain"} of the study that this one repeats, or NULL
-    seal       TEXT                            -- digest of this row, of sources, environments and vouchers
+    seal       TEXT                            -- of this row, sources, environments, vouchers, notes, …
 ) STRICT;
 
 -- The study's logical clock. A table of its own, so that a tick does not
@@ -45,6 +45,7 @@ CREATE TABLE clock (
     id         INTEGER PRIMARY KEY CHECK (id = 1),
     tick       INTEGER NOT NULL CHECK (tick >= 0),  -- the last tick that was taken
     steps      INTEGER NOT NULL DEFAULT 0 CHECK (steps >= 0),   -- reported so far: see `metric`
+    edited     INTEGER NOT NULL DEFAULT 0 CHECK (edited >= 0), -- tick of the latest removal or version
     chain      TEXT    NOT NULL,               -- the last link
     complete   REAL    NOT NULL DEFAULT 0,     -- seconds
     stopped    REAL    NOT NULL DEFAULT 0,
@@ -207,6 +208,39 @@ CREATE TABLE output (
     seal     TEXT    NOT NULL,                 -- digest of this row
     PRIMARY KEY (trial, attempt, stream)
 ) STRICT, WITHOUT ROWID;
+
+-- What people have changed about the study: each row says what it is from one trial on, as the
+-- study's own row says what it was before. The search is told of all that ended before, if it learns.
+CREATE TABLE version (
+    tick     INTEGER PRIMARY KEY,
+    trial    INTEGER NOT NULL CHECK (trial >= 0),        -- number of the first trial that it is for
+    first    INTEGER NOT NULL CHECK (first BETWEEN 0 AND trial), -- number from which its search counts
+    space    TEXT    NOT NULL,                 -- these as in study
+    search   TEXT    NOT NULL,
+    stopping TEXT,
+    time     REAL    NOT NULL                  -- Unix seconds
+) STRICT;
+
+-- Trials that people have removed. From the one tick to the other they are as if they were not
+-- there: never the best, and unknown to searches and stopping rules. What was made before stays.
+CREATE TABLE removal (
+    removed  INTEGER PRIMARY KEY,              -- tick from which the trial does not count
+    trial    INTEGER NOT NULL REFERENCES trial (number),
+    restored INTEGER CHECK (restored > removed),         -- tick from which it counts again
+    time     REAL    NOT NULL,                 -- Unix seconds
+    seal     TEXT    NOT NULL                  -- digest of this row
+) STRICT;
+CREATE UNIQUE INDEX removal_now ON removal (trial) WHERE restored IS NULL;
+
+-- What people say of a trial, or of the study. It takes no ticks, and nothing depends on it.
+CREATE TABLE note (
+    id    INTEGER PRIMARY KEY,
+    trial INTEGER REFERENCES trial (number),   -- NULL: of the study as a whole
+    kind  TEXT    NOT NULL CHECK (kind IN ('tag', 'note')),
+    text  TEXT    NOT NULL,                    -- of a tag one word
+    time  REAL    NOT NULL                     -- Unix seconds
+) STRICT;
+CREATE UNIQUE INDEX note_tag ON note (trial, text) WHERE kind = 'tag';
 
 -- One row for each number that an objective reported. Rows of an attempt that
 -- died are kept; the trial's own attempt number tells which count. An attempt that

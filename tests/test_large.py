@@ -40,7 +40,7 @@ def plan(path, query, arguments):
         (sql.SELECT_TRIALS, (20,)),
         (sql.SELECT_NEXT, (0.0,)),
         (sql.SELECT_LATEST_SEARCH, ()),
-        (sql.HAS_OPEN, (0.0,)),
+        (sql.HAS_OPEN, (False, 0.0)),
         (sql.SELECT_WORKERS, ()),
         (sql.SELECT_RUNNING, ()),
         (sql.COUNT_FAILURES_AT_END, (0,)),

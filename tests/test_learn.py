@@ -123,7 +123,7 @@ def test_a_lesson_is_maximised_too():
             told.append(result.value)
 
     fold = Fold.__new__(Fold)
-    fold._maximizes, fold._working = True, Working()
+    fold._before, fold._maximizes, fold._working = 0, True, Working()
     fold.tell([lesson.result])
     assert told == [-3.0]
 

@@ -10,6 +10,7 @@ import pytest
 
 from tests.faults.hostile_files import spoken
 from tests.studies import record
+from tinytune import difference as difference_module
 from tinytune import preference, requirement, verify
 from tinytune import study as study_module
 from tinytune.errors import StudyFileError, UsageError
@@ -259,7 +260,7 @@ def test_another_requirement_is_another_study(tmp_path):
     path = made(tmp_path, subject_to=("size <= 60",))
     other = replace(record(budget=None), goals=GOALS, subject_to=("size <= 70",))
     with Reader(path) as reader:
-        (difference,) = study_module.differences(reader.study(), other)
+        (difference,) = difference_module.differences(reader.study(), other)
     assert difference == "what results have to meet is size <= 60 there and size <= 70 here"
 
 

@@ -14,11 +14,13 @@ from hypothesis import strategies as st
 from tests.faults.objective import torture
 from tests.shell import tinytune
 from tests.studies import record
-from tinytune import __version__, check, process
+from tinytune import __version__, changing, check, process
 from tinytune.digest import START, Sum, digest
 from tinytune.errors import StudyFileError
 from tinytune.history import Environment, Finished, Lesson, Outcome, SearchSpec, Source
 from tinytune.search import make, names, spec
+from tinytune.stopping import parse
+from tinytune.store.editor import Editor
 from tinytune.store.reader import Reader
 from tinytune.store.writer import create
 from tinytune.study import Study
@@ -78,6 +80,13 @@ def rich(tmp_path):
         store.report(claim.token, 0, {"loss": 9.0})
         store.bury([lost], "vanished")
         study.tell(study.ask(), 4.0)
+    changing.change(path, changing.Wanted(stopping=parse("median")))
+    with Editor(path) as editor:
+        editor.remove([0, 2])
+        editor.restore([2])
+        editor.tag(3, ["good", "0.25"])
+        editor.note(2, "it failed once")
+        editor.note(None, "a study of everything")
     return path
 
 
@@ -122,6 +131,9 @@ TABLES = [
     "source",
     "environment",
     "lesson",
+    "note",
+    "removal",
+    "version",
     "voucher",
     "worker",
     "trial",

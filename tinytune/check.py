@@ -10,8 +10,12 @@ from itertools import pairwise
 from tinytune import process
 from tinytune.history import TrialRecord
 from tinytune.store.reader import Reader
+from tinytune.timeline import Timeline
 
 _RESET_FIXED = ((3, 51, 3), (3, 50, 7), (3, 44, 6))  # and all later ones of the same minor release
+
+
+_BESIDE = ("manual", "confirm")  # origins of trials that no search has suggested
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ def check(reader: Reader) -> list[Finding]:
         _finding("the budget of steps is kept", _over_steps(reader, record.budget_steps)),
         _finding("ticks are in order", _ticks(trials, reader.tick())),
         _finding("configurations lie in the space", _outside(trials, reader)),
-        _finding("each point of a grid was tried once", _repeated(trials, record.search.name)),
+        _finding("each point of a grid was tried once", _repeated(trials, reader.timeline())),
         _finding("metrics belong to an attempt", _stray(reader)),
         Finding(
             "workers", _dead(reader), f"`tinytune resume {reader.path}` runs their trials again"
@@ -103,9 +107,10 @@ def _ticks(trials: list[TrialRecord], last: int) -> str:
 def _outside(trials: list[TrialRecord], reader: Reader) -> str:
     from tinytune.errors import SpaceError
 
-    space = reader.study().space
+    timeline = reader.timeline()
     for trial in trials:
         try:
+            space = timeline.at(trial.number).space
             if trial.params is not None and space.checked(trial.params) != trial.params:
                 return f"trial {trial.number} has parameters that are not active"
         except SpaceError as error:
@@ -113,13 +118,12 @@ def _outside(trials: list[TrialRecord], reader: Reader) -> str:
     return ""
 
 
-def _repeated(trials: list[TrialRecord], search: str) -> str:
-    if search != "grid":
-        return ""
-    seen: dict[str, int] = {}
+def _repeated(trials: list[TrialRecord], timeline: Timeline) -> str:
+    seen: dict[tuple[int, str], int] = {}
     for trial in trials:
-        if trial.params is not None and trial.origin not in ("manual", "confirm"):
-            first = seen.setdefault(repr(trial.params), trial.number)
+        record = timeline.at(trial.number)
+        if record.search.name == "grid" and trial.params and trial.origin not in _BESIDE:
+            first = seen.setdefault((record.first, repr(trial.params)), trial.number)
             if first != trial.number:
                 return f"trials {first} and {trial.number} are the same point"
     return ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tinytune import environment, loading, study
+from tinytune import difference, environment, loading
 from tinytune.history import TrialRecord
 from tinytune.store.reader import Reader
 
@@ -27,7 +27,7 @@ class Contrast:
 def contrast(first: Reader, second: Reader) -> Contrast:
     """Return how the second study differs from the first."""
     return Contrast(
-        tuple(study.differences(first.study(), second.study())),
+        tuple(difference.differences(first.study(), second.study())),
         _code(first, second),
         _environment(first, second),
         tuple(_trials(first.trials(), second.trials())),

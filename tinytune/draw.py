@@ -105,6 +105,11 @@ def confirm_seed(seed: int, repeat: int) -> int:
     return key(seed, repeat, "confirm") >> 96
 
 
+def later_seed(seed: int, number: int) -> int:
+    """Return the seed of a search that begins anew with a later trial, 0 to 2^63 - 1."""
+    return key(seed, number, "search") >> 65
+
+
 def permuted(index: int, size: int, seed: int, purpose: str) -> int:
     """Return where `index` lands in a random order of range(size), without building that order.
 

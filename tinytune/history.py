@@ -6,7 +6,7 @@ import json
 import re
 import shlex
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 from tinytune.errors import UsageError
@@ -207,6 +207,32 @@ class StudyRecord:
     repeats: int = 1  # runs of the objective in each trial, whose value is their mean
     budget_seconds: float | None = None  # of all attempts together; None: no limit
     subject_to: tuple[str, ...] = ()  # what results have to meet
+    first: int = 0  # number of the trial from which its search counts: it was changed then
+
+
+@dataclass(frozen=True)
+class Version:
+    """What a study is from one trial on, since somebody has changed it."""
+
+    tick: int
+    trial: int  # number of the first trial that it is for
+    first: int  # number from which its search counts
+    space: Space
+    search: SearchSpec
+    stopping: tuple[RuleSpec, ...]
+    audit: float
+    time: float  # Unix seconds
+
+    def of(self, made: StudyRecord) -> StudyRecord:
+        """Return the study as it is in this version."""
+        return replace(
+            made,
+            space=self.space,
+            search=self.search,
+            stopping=self.stopping,
+            audit=self.audit,
+            first=self.first,
+        )
 
 
 @dataclass(frozen=True)
@@ -338,11 +364,14 @@ class TrialRecord:
     memory_mb: float | None = None
     steps: int | None = None
     violation: float | None = None
+    tags: tuple[str, ...] = ()
+    removed: bool = False  # it does not count any more
 
     @property
     def is_candidate(self) -> bool:
         """Whether it may be the best: complete, as results have to be, and no run again."""
-        return self.state == "complete" and not self.violation and self.confirms is None
+        is_own = self.confirms is None and not self.removed
+        return is_own and self.state == "complete" and not self.violation
 
 
 @dataclass(frozen=True)
@@ -399,6 +428,28 @@ class Output:
 
 
 @dataclass(frozen=True)
+class Removal:
+    """A trial that does not count, from one tick to another."""
+
+    trial: int
+    removed: int  # tick
+    restored: int | None  # tick; None: it still does not count
+
+    def holds(self, tick: int) -> bool:
+        """Return whether the trial did not count at a tick."""
+        return self.removed < tick and (self.restored is None or self.restored >= tick)
+
+
+@dataclass(frozen=True)
+class Note:
+    """What somebody has written about a trial, or about the study."""
+
+    trial: int | None  # None: the study
+    text: str
+    time: float  # Unix seconds
+
+
+@dataclass(frozen=True)
 class Progress:
     """How far a study is; runs that confirm a configuration are counted by themselves."""
 
@@ -409,6 +460,7 @@ class Progress:
     repeats: dict[State, int] = field(default_factory=dict)
     spent: dict[str, float] = field(default_factory=dict)  # seconds of attempts, by their endings
     is_spent: bool = False  # all the seconds that the study was given
+    removed: int = 0  # of them, trials that do not count any more
 
     @property
     def ended(self) -> int:

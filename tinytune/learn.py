@@ -85,7 +85,10 @@ def _taught(record: StudyRecord, path: Path) -> Taught:
     if not shared:
         raise UsageError(f"{path} has none of this study's parameters: nothing to learn from it")
     taken, missing = _filled(record, other)
-    ended = sorted((t for t in trials if t.told is not None), key=lambda trial: trial.told or 0)
+    ended = sorted(
+        (t for t in trials if t.told is not None and not t.removed),
+        key=lambda trial: trial.told or 0,
+    )
     lessons, left = [], Counter[str]()
     for trial in ended:
         try:

@@ -13,6 +13,7 @@ from tinytune.context import Pause
 from tinytune.history import Decision, Outcome, State, StudyRecord, Token
 from tinytune.stopping.judge import Attempt, Judge, sentence
 from tinytune.store.writer import Store
+from tinytune.timeline import Era
 
 
 class Referee:
@@ -23,9 +24,11 @@ class Referee:
     there are.
     """
 
-    def __init__(self, record: StudyRecord) -> None:
-        self._record = record
+    def __init__(self, era: Era) -> None:
+        self._record, self._era = era.record, era
         self._judge: Judge | None = None
+        self._edited = 0  # tick of the latest change of the study that the rules know
+        self._removed: frozenset[int] = frozenset()
         self._attempts: dict[Token, Attempt] = {}
         self._decisions: dict[Token, Decision] = {}  # the first one of each attempt
         self._written: set[Token] = set()  # attempts whose pause is in the file before they end
@@ -50,13 +53,14 @@ class Referee:
             attempt = self._attempts.setdefault(token, judge.attempt(token.number, token.attempt))
             attempt.add(step, metrics)
             rungs = () if ended is not None else judge.rungs(attempt, step)
-            tick = store.report(token, step, metrics, rungs)
-            if tick is None:
+            written = store.report(token, step, metrics, rungs)
+            if written is None:
                 return self._refused(store, token, step)
             self._note(token, value)
             if ended is not None:
                 return self._reason(ended)
-            decision = self._told(store, tick).decide(attempt, step, tick)
+            tick, edited = written
+            decision = self._told(store, tick, edited).decide(attempt, step, tick)
             if decision is None:
                 return None
             self._decisions[token] = decision
@@ -110,7 +114,7 @@ class Referee:
                 self._written.add(token)
             yield decision is None or decision.verdict in ("spared", "pause")
 
-    def promotable(self, store: Store, tick: int) -> Decision | None:
+    def promotable(self, store: Store, tick: int, edited: int) -> Decision | None:
         """Return the decision to let a paused trial on, given all up to a tick; None: none."""
         with self._lock:
             if not self._record.stopping:
@@ -118,7 +122,13 @@ class Referee:
             self._judge = self._judge or Judge(self._record)
             if not self._judge.pauses:
                 return None
-            return self._told(store, tick).promotable(store.state)
+            judge = self._told(store, tick, edited)
+            return judge.promotable(lambda number: self._state(store, number))
+
+    def _state(self, store: Store, number: int) -> str:
+        """Return a trial's state; those that do not count have as good as failed."""
+        state = store.state(number)
+        return state if not state or self._era.counts(number, self._removed) else "failed"
 
     def ended(self, token: Token, outcome: Outcome | None) -> tuple[Outcome, Decision | None]:
         """Return how a trial ended, given what its objective returned, and the decision behind it.
@@ -154,17 +164,23 @@ class Referee:
         for kept in (self._decisions, self._values, self._attempts):
             kept.pop(token, None)
 
-    def _told(self, store: Store, tick: int) -> Judge:
+    def _told(self, store: Store, tick: int, edited: int) -> Judge:
         """Return the rules, told of everything up to a tick, and of nothing later."""
         judge = self._judge
+        if edited != self._edited:  # what was removed must be forgotten
+            timeline = store.timeline()
+            self._era = timeline.era_of(self._era.place)
+            self._edited, self._removed, judge = edited, timeline.removed(tick + 1), None
         if judge is None or judge.seen > tick:  # another thread's report came in between
             judge = self._judge = Judge(self._record)
         if judge.looks:
             for ended in store.complete(judge.seen, tick):
-                judge.tell(ended)
+                if ended.number not in self._removed:
+                    judge.tell(ended)
         if judge.has_rungs:
             for rung in store.rungs(judge.seen, tick):
-                judge.note(rung)
+                if self._era.counts(rung.trial, self._removed):
+                    judge.note(rung)
         judge.seen = tick
         return judge
 

@@ -69,7 +69,7 @@ def chosen(reader: Reader, wanted: Sequence[int] | None, top: int | None) -> lis
             trial
             for trial in reader.trials()
             if trial.told is not None and trial.params is not None and trial.state != "stopped"
-            if wanted is not None or trial.confirms is None
+            if wanted is not None or (trial.confirms is None and not trial.removed)
         ]
     if wanted is not None:
         by_number = {trial.number: trial for trial in trials}
@@ -95,7 +95,11 @@ def start(original: Reader, path: Path, trials: Sequence[TrialRecord]) -> bool:
     wanted = replace(record, budget=len(trials), copied=copied, stopping=(), budget_steps=None)
     if not files.exists(path):
         source = None if record.source_hash is None else original.source(record.source_hash)
-        copies = [_copy(trial, number, record) for number, trial in enumerate(trials)]
+        is_changed = bool(original.timeline().versions)
+        copies = [
+            _copy(trial, number, record, is_changed=is_changed)
+            for number, trial in enumerate(trials)
+        ]
         if create(path, wanted, source, __version__, copies):
             return True
     with Reader(path) as reader:
@@ -109,14 +113,14 @@ def start(original: Reader, path: Path, trials: Sequence[TrialRecord]) -> bool:
     )
 
 
-def _copy(trial: TrialRecord, number: int, record: StudyRecord) -> TrialRecord:
+def _copy(trial: TrialRecord, number: int, record: StudyRecord, *, is_changed: bool) -> TrialRecord:
     """Return a trial as it waits in the new file.
 
     What a search suggests from the number alone it would suggest there too, so `verify` may
-    recompute it; what it suggests from results it need not.
+    recompute it; what it suggests from results, or in a study that was changed, it need not.
     """
     is_alone = trial.confirms is None and not options_class(record.search.name).learns
-    same = trial.number == number and is_alone
+    same = trial.number == number and is_alone and not is_changed
     return replace(trial, origin=trial.origin if same else "copy", copied=trial.number)
 
 

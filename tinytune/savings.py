@@ -51,9 +51,10 @@ def savings(reader: Reader) -> Savings:
     """Return what early stopping has saved in a study, as far as it has come."""
     with reader.snapshot():
         record, every, decisions = reader.study(), reader.trials(), reader.decisions()
-        trials = [trial for trial in every if trial.confirms is None]
+        trials = [trial for trial in every if trial.confirms is None and not trial.removed]
         again = (trial for trial in every if trial.confirms is not None)
         steps = reader.steps() - sum(len(_curve(reader, t, record.goals[0])) for t in again)
+        timeline = reader.timeline()
         curves = {trial.number: _curve(reader, trial, record.goals[0]) for trial in trials}
     goal = record.goals[0]
     complete = [t for t in trials if t.state == "complete" and t.value is not None]
@@ -63,7 +64,8 @@ def savings(reader: Reader) -> Savings:
     saved = {t.number: max(0, whole - len(curves[t.number])) for t in stopped}
     rules: dict[str, int] = {}
     for each in _last(decisions, stopped):
-        name = record.stopping[each.part].name if each.part < len(record.stopping) else "?"
+        stopping = timeline.at(each.trial).stopping
+        name = stopping[each.part].name if each.part < len(stopping) else "?"
         rules[name] = rules.get(name, 0) + 1
     spared = {d.trial for d in decisions if d.verdict == "spared"}
     ranked = sorted(complete, key=lambda t: _small(t.value, goal))

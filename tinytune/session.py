@@ -10,8 +10,21 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from tinytune import (
+    agreed,
+    difference,
+    draw,
+    environment,
+    files,
+    learn,
+    loading,
+    rules,
+    search,
+    stopping,
+    study,
+    trust,
+)
 from tinytune import command as commands
-from tinytune import draw, environment, files, learn, loading, search, stopping, study, trust
 from tinytune.checkpoints import BESIDE, Checkpoints, Keeping
 from tinytune.context import Trial
 from tinytune.errors import ObjectiveError, StudyMismatchError, UsageError
@@ -28,8 +41,8 @@ from tinytune.history import (
 from tinytune.limits import NO_LIMITS, TrialLimits
 from tinytune.objective import Objective
 from tinytune.pace import Pace
-from tinytune.repeated import METRIC, repeated
 from tinytune.repeated import MOST as MOST_REPEATS
+from tinytune.repeated import repeated
 from tinytune.search import SearchOptions
 from tinytune.search.fold import Fold
 from tinytune.stopping import RuleOptions
@@ -133,11 +146,13 @@ def start(
     if found is None and wishes.trials is None and is_endless and not ends:
         wishes = replace(wishes, trials=DEFAULT_TRIALS)
     wanted = _wanted(path, objective, target, wishes, found)
-    manual = 0
+    if found is not None:
+        wanted = agreed.in_its_space(path, objective, wanted, note)
+    skipped = 0
     if found is not None:
         with Reader(path) as reader:
-            manual = reader.manual()
-    wanted = study.with_budget(wanted, manual)
+            skipped = reader.skipped()
+    wanted = study.with_budget(wanted, skipped)
     if found is None:
         wanted, notes = learn.learned(wanted, wishes.learn_from)
         for text in notes:
@@ -224,10 +239,10 @@ def extend(path: Path, trials: str | None, budget_steps: int | None = None) -> N
         )
     more = int(digits)
     with Reader(path) as reader:
-        manual = reader.manual()
+        skipped = reader.skipped()
         if trials.startswith("+"):
             more += reader.counted() if record.budget is None else record.budget
-    budget = study.with_budget(replace(record, budget=more), manual).budget
+    budget = study.with_budget(replace(record, budget=more), skipped).budget
     if budget != record.budget:
         study.set_budget(path, budget)
 
@@ -248,15 +263,17 @@ def changed_source(path: Path, objective: Objective, *, accept: bool) -> str | N
     return loading.change(before, now)
 
 
-def check_space(path: Path, objective: Objective) -> None:
-    """Raise StudyMismatchError unless the objective still has the study's space."""
+def check_space(path: Path, objective: Objective) -> str:
+    """Raise StudyMismatchError unless the objective still has the study's space.
+
+    Returns in words where the study's is another one because it was widened, or nothing.
+    """
     record = _found(path)
     if record is None:
-        return
-    here = replace(
-        record, space=objective.space, goals=objective.goals, subject_to=objective.subject_to
-    )
-    different = study.differences(record, here)
+        return ""
+    space, text = agreed.space(path, objective)
+    here = replace(record, space=space, goals=objective.goals, subject_to=objective.subject_to)
+    different = difference.differences(record, here)
     if different:
         raise StudyMismatchError(
             f"{objective.name} has changed: {'; '.join(different)}. "
@@ -266,13 +283,14 @@ def check_space(path: Path, objective: Objective) -> None:
         objective.settings_with(record.settings)
     except UsageError as error:
         raise StudyMismatchError(f"{path} was made with other settings: {error}") from error
+    return text
 
 
 def repeats_itself(path: Path, objective: Objective) -> tuple[Outcome, Outcome]:
     """Run the first trial twice in this process, write nothing, and return both outcomes."""
     with Reader(path) as reader:
         record = reader.study()
-    params = Fold(record).suggest(0, ()) or {}
+    params = Fold(replace(record, first=0)).suggest(0, ()) or {}
     seed = draw.trial_seed(record.seed, 0)
     first, second = (objective.run(Trial(0, params, seed), record.settings) for _ in range(2))
     return first, second
@@ -406,6 +424,7 @@ def _wanted(
         objective=loading.reference(objective, path, target),
         lessons=() if found is None else found.lessons,
         stopping=_stopping(wishes, found, objective.goals[0]),
+        first=0 if found is None else found.first,
         audit=_audit(wishes, found),
         budget_steps=_budget_steps(wishes, found),
         repeats=_repeats(wishes, found, objective.goals[0]),
@@ -443,25 +462,7 @@ def _stopping(wishes: Wishes, found: StudyRecord | None, goal: Goal) -> tuple[Ru
     if wishes.stopping is None:
         return () if found is None else found.stopping
     repeats = _repeats(wishes, found, goal)
-    return stopping.specs([_of_repeats(rule, repeats, goal) for rule in wishes.stopping])
-
-
-def _of_repeats(rule: RuleOptions, repeats: int, goal: Goal) -> RuleOptions:
-    """Return a rule as it is in a study of several runs in each trial.
-
-    Racing looks at the results of the runs, all others at what the first run reports.
-    """
-    if repeats == 1 or rule.metric is not None:
-        return rule
-    if rule.name != "racing":
-        return _changed(rule, {"metric": goal.name})
-    direction = rule.direction or goal.direction
-    return _changed(rule, {"metric": METRIC, "direction": direction, "folds": repeats})
-
-
-def _changed(rule: RuleOptions, changes: Mapping[str, object]) -> RuleOptions:
-    known = stopping.specs([rule])[0].options
-    return stopping.make(rule.name, {**known, **changes})
+    return stopping.specs([rules.of_repeats(rule, repeats, goal) for rule in wishes.stopping])
 
 
 def _audit(wishes: Wishes, found: StudyRecord | None) -> float:

@@ -14,13 +14,12 @@ from typing import Self
 from tinytune import (
     __version__,
     confirm,
+    difference,
     files,
-    learn,
     lease,
     preference,
     process,
     requirement,
-    stopping,
 )
 from tinytune.checkpoints import BESIDE, Checkpoints, Keeping
 from tinytune.context import Trial
@@ -45,7 +44,8 @@ from tinytune.search.fold import Fold
 from tinytune.settle import settled
 from tinytune.space import Params, Space
 from tinytune.store.reader import Reader
-from tinytune.store.writer import Store, create
+from tinytune.store.writer import EditedError, Store, create
+from tinytune.timeline import Era, Timeline
 
 _PYTHON = sys.version.split()[0]  # what platform.python_version() returns, without loading it
 _not_left: dict[Path, set[int]] = {}  # workers of this process that could not say goodbye
@@ -83,8 +83,11 @@ class Study:
         self._closed = False
         self._worker = 0
         self._watch = lease.Watch()
+        self._timeline = Timeline([self.record])  # read when a claim finds that there is more
         self._fold: Fold | None = None
-        self._referee = Referee(self.record)
+        self._folded: tuple[StudyRecord, frozenset[int]] = (self.record, frozenset())
+        """The version that is folded, and the removed trials of which it was not told."""
+        self._referees: dict[int, Referee] = {}  # by the place of their era
         self._keeping = checkpoints
         self._checkpoints = Checkpoints(self._file, self.record.created, checkpoints)
         self._requirements = requirement.parsed(self.record.subject_to)
@@ -174,25 +177,25 @@ class Study:
         )
 
     def _save(self, token: Token, folder: Path, state: bytes | Path) -> None:
-        with self._referee.saving(self._writer, token) as may_save:
+        with self._referee_of(token.number).saving(self._writer, token) as may_save:
             if may_save:
                 self._checkpoints.save(self._writer, token, folder, state)
 
     def _load(self, token: Token, folder: Path) -> bytes | Path | None:
         state, went_on = self._checkpoints.load(self._writer, token, folder)
         if went_on is not None:
-            self._referee.go_on(self._writer, token)
-        reason = self._referee.reason(token)
+            self._referee_of(token.number).go_on(self._writer, token)
+        reason = self._referee_of(token.number).reason(token)
         if reason is not None:  # its worker died after it had saved, and before it was paused
             raise TrialStopped(f"trial {token.number} is paused {reason}")
         return state
 
     def _write(self, claim: Claim) -> Callable[[int, Mapping[str, float]], str | None]:
         """Return how a trial reports; no stopping rule looks at one that confirms another."""
-        token = claim.token
+        token, referee = claim.token, self._referee_of(claim.token.number)
 
         def judged(step: int, metrics: Mapping[str, float]) -> str | None:
-            return self._referee.report(self._writer, token, step, metrics)
+            return referee.report(self._writer, token, step, metrics)
 
         def written(step: int, metrics: Mapping[str, float]) -> None:
             self._writer.report(token, step, metrics, counts=False)
@@ -215,9 +218,9 @@ class Study:
         result: Outcome | None = None
         if isinstance(value, Outcome):
             result = value
-        elif value is not None or not self._referee.is_stopped(token):
+        elif value is not None or not self._referee_of(token.number).is_stopped(token):
             result = outcome(value, self.record.goals)
-        ending, decision = self._referee.ended(token, result)
+        ending, decision = self._referee_of(token.number).ended(token, result)
         cost = replace(cost, steps=self._writer.steps_of(token))
         ending = settled(ending, cost, self.record.goals, self._requirements)
         self._writer.tell(token, ending, cost.seconds or 0.0, decision, cost)
@@ -247,6 +250,7 @@ class Study:
             if running.token.number == number and running.process == process.BY_HAND:
                 age_seconds = max(0.0, time.time() - running.started)
                 self._held[number] = (running.token, Meter(age_seconds))
+                self._timeline = self._writer.timeline()
                 found = self._reader.trial(number)
                 if found is not None:
                     folder = self._checkpoints.folder(number, found.params or {})
@@ -260,7 +264,7 @@ class Study:
         """Return an unfinished trial: it runs again later, and nothing counts against it."""
         token, meter = self._held.pop(trial.number)
         cost = _cost(meter, trial)
-        self._referee.forget(token)
+        self._referee_of(token.number).forget(token)
         self._writer.give_back(token, cost)
 
     def is_over(self) -> bool:
@@ -307,23 +311,33 @@ class Study:
         return self._store
 
     def _claim(self) -> Claim | None:
-        writer, spec = self._writer, self.record.search
+        writer = self._writer
         if self._watch.is_due():
             self._bury_the_dead()
         if self._repeats_only:
             return writer.claim_repeat(self._worker)
-        fold = self._working_fold()
-        if fold.learns:
-            return writer.claim(self._worker, spec.label, self.record.seed, None, self._promotable)
-        if not fold.is_quick:  # let it do its long part before the file is locked
-            fold.suggest(writer.next_number(), ())
-        return writer.claim(
-            self._worker, spec.label, self.record.seed, self._independent_suggestion,
-            self._promotable,
-        )  # fmt: skip
+        while True:
+            fold = self._fold_of(self.record, self._folded[1])
+            if not fold.learns and not fold.is_quick:
+                rank = max(writer.next_number() - self.record.first, 0)
+                fold.suggest(rank, ())  # its long part, before the file is locked
+            try:
+                return writer.claim(
+                    self._worker,
+                    self.record.search.label,
+                    self.record.seed,
+                    None if fold.learns else self._independent_suggestion,
+                    self._promotable,
+                    self._timeline.edited,
+                )
+            except EditedError:
+                self._timeline = writer.timeline()
+                self.record = self._timeline.records[-1]
 
     def _promotable(self, tick: int) -> Decision | None:
-        return self._referee.promotable(self._writer, tick)
+        """Return which paused trial the rules of now let on; those of earlier rules stay paused."""
+        era = self._timeline.eras[-1]
+        return self._referee_in(era).promotable(self._writer, tick, self._timeline.edited)
 
     def _bury_the_dead(self) -> None:
         workers = self._writer.running_workers()
@@ -333,24 +347,39 @@ class Study:
             self._writer.bury(dead, "vanished")
 
     def _independent_suggestion(self, rank: int) -> tuple[Params, str] | None:
-        params = self._working_fold().suggest(rank, ())
-        return None if params is None else (params, self._working_fold().origin(rank, params))
+        fold = self._fold_of(self.record, self._folded[1])
+        params = fold.suggest(rank, ())
+        return None if params is None else (params, fold.origin(rank, params))
 
     def _suggestion(self, number: int, asked: int) -> tuple[Params, str, str]:
         """Return a learning search's suggestion: a function of what had a tick below `asked`."""
+        record, removed = self._timeline.at(number), self._timeline.removed(asked)
         if self._fold is None or self._fold.seen >= asked:  # another worker's trial, and older
             self._fold = None
-        fold = self._working_fold()
-        fold.tell(self._writer.history(before=asked, after=fold.seen))
-        params = fold.suggest(number, self._writer.pending(before=asked))
+        fold = self._fold_of(record, removed)
+        told = self._writer.history(before=asked, after=fold.seen)
+        fold.tell(result for result in told if result.number not in removed)
+        place = number - record.first
+        params = fold.suggest(place, self._writer.pending(before=asked))
         if params is None:
-            raise UsageError(f"the search {self.record.search.name!r} has nothing more to suggest")
-        return params, fold.origin(number, params), fold.label(number)
+            raise UsageError(f"the search {record.search.name!r} has nothing more to suggest")
+        return params, fold.origin(place, params), fold.label(place)
 
-    def _working_fold(self) -> Fold:
-        if self._fold is None:
-            self._fold = Fold(self.record)
+    def _fold_of(self, record: StudyRecord, removed: frozenset[int]) -> Fold:
+        """Return the search of a version; what was removed must be forgotten."""
+        if self._fold is None or self._folded != (record, removed):
+            self._fold = Fold(record)
+        self._folded = (record, removed)  # the same objects are compared at once
         return self._fold
+
+    def _referee_of(self, number: int) -> Referee:
+        """Return who judges a trial: the rules stay those that the study had for it."""
+        return self._referee_in(self._timeline.era_at(number))
+
+    def _referee_in(self, era: Era) -> Referee:
+        if era.place not in self._referees:
+            self._referees[era.place] = Referee(era)
+        return self._referees[era.place]
 
 
 def _cost(meter: Meter, trial: Trial) -> Cost:
@@ -368,7 +397,7 @@ def start(path: Path, wanted: StudyRecord, source: Source | None) -> bool:
         return True
     with Reader(path) as reader:
         found = reader.study()
-    different = differences(found, wanted)
+    different = difference.differences(found, wanted)
     if different:
         raise StudyMismatchError(
             f"{path} holds another study: {'; '.join(different)}. "
@@ -417,82 +446,12 @@ def check_seconds(seconds: float | None) -> None:
         raise UsageError(f"the budget of seconds must be a time from 0 on, not {seconds}")
 
 
-def differences(found: StudyRecord, wanted: StudyRecord) -> list[str]:
-    """Return in words how two studies differ; an empty list if they are the same."""
-    pairs: list[tuple[str, object, object]] = [
-        ("search", _search_text(found), _search_text(wanted)),
-        ("seed", found.seed, wanted.seed),
-        ("objective", _goal_text(found), _goal_text(wanted)),
-        ("repeats", found.repeats, wanted.repeats),
-        ("what results have to meet", _required(found), _required(wanted)),
-        ("start from the defaults", found.use_defaults, wanted.use_defaults),
-        ("stopping", _stopping(found), _stopping(wanted)),
-        ("what it learned from", _lessons(found), _lessons(wanted)),
-    ]
-    pairs += _named("parameter", _parameters(found.space), _parameters(wanted.space))
-    pairs += _named("setting", found.settings, wanted.settings)
-    pairs.append(("command", _command_text(found), _command_text(wanted)))
-    pairs.append(("constraints", _texts(found.space), _texts(wanted.space)))
-    return [f"{what} is {a} there and {b} here" for what, a, b in pairs if a != b]
-
-
-def _named(
-    kind: str, found: Mapping[str, object], wanted: Mapping[str, object]
-) -> list[tuple[str, object, object]]:
-    names = [*found, *(name for name in wanted if name not in found)]
-    return [
-        (f"{kind} {name!r}", found.get(name, "missing"), wanted.get(name, "missing"))
-        for name in names
-    ]
-
-
-def _parameters(space: Space) -> dict[str, object]:
-    return {
-        parameter.name: {k: v for k, v in parameter.to_json().items() if k != "name"}
-        for parameter in space.parameters
-    }
-
-
-def _texts(space: Space) -> list[str]:
-    return [constraint.text for constraint in space.constraints]
-
-
-def _stopping(record: StudyRecord) -> str:
-    text = stopping.text(record.stopping) or "none"
-    return f"{text}, audit {record.audit:g}" if record.audit else text
-
-
-def _lessons(record: StudyRecord) -> str:
-    return learn.text(record.lessons) or "nothing"
-
-
-def _goal_text(record: StudyRecord) -> str:
-    return ", ".join(f"{goal.direction} {goal.name}" for goal in record.goals)
-
-
-def _required(record: StudyRecord) -> str:
-    return " and ".join(record.subject_to) or "nothing"
-
-
-def _command_text(record: StudyRecord) -> str:
-    """Return the command and how its results are read; nothing for a function."""
-    command = record.objective.command
-    if command is None:
-        return "none"
-    return " ".join([record.objective.label, *(f"--metric {text!r}" for text in command.metrics)])
-
-
-def _search_text(record: StudyRecord) -> str:
-    options = ", ".join(f"{name}={value}" for name, value in sorted(record.search.options.items()))
-    return f"{record.search.name}({options})"
-
-
-def with_budget(record: StudyRecord, manual: int = 0) -> StudyRecord:
+def with_budget(record: StudyRecord, skipped: int = 0) -> StudyRecord:
     """Return the record with its budget cut to what its search can suggest at all.
 
-    Trials that were given by hand come on top of that.
+    Trials that were given by hand, or made before that search, come on top of that.
     """
     size = Fold(record).size
-    if size is None or (record.budget is not None and record.budget <= size + manual):
+    if size is None or (record.budget is not None and record.budget <= size + skipped):
         return record
-    return replace(record, budget=size + manual)
+    return replace(record, budget=size + skipped)

@@ -7,17 +7,20 @@ recomputed on the recorded results, not on recomputed ones.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache, partial
+from itertools import groupby
 from typing import Literal, TypeAlias
 
 from tinytune import draw
 from tinytune.errors import TinytuneError
-from tinytune.history import Finished, Pending, StudyRecord, TrialRecord
+from tinytune.history import Finished, Pending, StudyRecord, TrialRecord, Version
 from tinytune.search.fold import Fold
 from tinytune.space import Params, Space
 from tinytune.store.reader import Reader
+from tinytune.timeline import Timeline
 from tinytune.verify_stops import Stops, verify_stops
 
 Status: TypeAlias = Literal["exact", "differs", "not applicable"]
@@ -72,30 +75,49 @@ def verify(reader: Reader, progress: Progress) -> Verification:
     record, trials = reader.study(), reader.trials()
     total = 2 * len(trials)  # each has a suggestion and, most of them, a link
     verdicts = []
-    for verdict in _verdicts(reader, record, trials):
+    for verdict in _verdicts(reader, trials):
         verdicts.append(verdict)
         progress(len(verdicts), total)
     broken = reader.broken_links(lambda count: progress(min(len(trials) + count, total), total))
     problems = list(_problems(reader, record, trials, broken))
     try:
-        stops = verify_stops(reader, record, trials, lambda: progress(total, total))
+        stops = verify_stops(reader, trials, lambda: progress(total, total))
     except TinytuneError as error:  # an unknown rule, or another version of it
         stops = Stops(0, (str(error),))
     progress(total, total)
     return Verification(tuple(verdicts), (*problems, *stops.problems), stops.exact)
 
 
-def _verdicts(reader: Reader, record: StudyRecord, trials: list[TrialRecord]) -> Iterator[Verdict]:
-    try:
-        fold = Fold(record)
-    except TinytuneError as error:  # an unknown search, or another version of it
-        for trial in trials:
-            yield Verdict(trial.number, "not applicable", str(error))
-        return
-    past = _Past(reader, trials) if fold.learns else None
+def _verdicts(reader: Reader, trials: list[TrialRecord]) -> Iterator[Verdict]:
+    """Recompute each trial in the version of the study under which it was suggested."""
+    timeline = reader.timeline()
+    past = cache(partial(_Past, reader, trials))
+    in_order = sorted(trials, key=lambda trial: trial.asked)
+    for record, some in groupby(in_order, key=lambda trial: timeline.at(trial.number)):
+        of_version = list(some)
+        try:
+            fold = Fold(record)
+        except TinytuneError as error:  # an unknown search, or another version of it
+            for trial in of_version:
+                yield Verdict(trial.number, "not applicable", str(error))
+        else:
+            yield from _recomputed(record, fold, of_version, trials, past, timeline)
+
+
+def _recomputed(
+    record: StudyRecord,
+    fold: Fold,
+    of_version: list[TrialRecord],
+    trials: list[TrialRecord],
+    past: Callable[[], _Past],
+    timeline: Timeline,
+) -> Iterator[Verdict]:
+    """Recompute the trials of one version, each from what had happened before."""
     others = sorted(trial.number for trial in trials if trial.origin in ("manual", "confirm"))
+    skipped = record.first - bisect_left(others, record.first)
     by_number = {trial.number: trial for trial in trials}
-    for trial in sorted(trials, key=lambda trial: trial.asked):
+    removed, is_told = frozenset[int](), False
+    for trial in of_version:
         if trial.confirms is not None:
             yield _repeated(trial, by_number.get(trial.confirms), record.space)
             continue
@@ -103,11 +125,16 @@ def _verdicts(reader: Reader, record: StudyRecord, trials: list[TrialRecord]) ->
         if reason:
             yield Verdict(trial.number, "not applicable", reason)
             continue
-        if past is None:  # a suggestion depends on how many the search had made
-            place, pending = trial.number - bisect_left(others, trial.number), []
+        if not fold.learns:  # a suggestion depends on how many the search had made
+            place, pending = trial.number - skipped - bisect_left(others, trial.number), []
         else:
-            fold.tell(past.results(before=trial.asked))
-            place, pending = trial.number, past.pending
+            told = past().results(before=trial.asked)
+            if removed != timeline.removed(trial.asked):  # what was removed must be forgotten
+                removed, is_told, fold = timeline.removed(trial.asked), False, Fold(record)
+            results = told if is_told else past().told
+            fold.tell(result for result in results if result.number not in removed)
+            is_told = True
+            place, pending = trial.number - record.first, past().pending
         yield _compared(trial, fold, place, pending, record.space)
 
 
@@ -130,6 +157,11 @@ class _Past:
     def pending(self) -> list[Pending]:
         """The trials that were suggested and not told, by number."""
         return [self._open[number] for number in sorted(self._open)]
+
+    @property
+    def told(self) -> list[Finished]:
+        """All results that were handed out."""
+        return self._results[: self._told]
 
     def results(self, before: int) -> list[Finished]:
         """Return the results since the last call up to a tick, and move on to it."""
@@ -214,6 +246,7 @@ def _problems(
     for trial in trials:
         if trial.copied is None and trial.seed != _seed(trial, record):
             yield f"the seed of trial {trial.number} is not the study's"
+    yield from _out_of_version(reader.timeline().versions, trials)
     for number in broken:
         if number < 0:
             yield "the end of the chain is missing, or the clock was changed"
@@ -229,3 +262,12 @@ def _problems(
         yield f"what was written at tick {tick} is gone or was moved ({count} such ticks)"
     for what in reader.broken_seals():
         yield f"{what} was changed afterwards"
+
+
+def _out_of_version(versions: Sequence[Version], trials: list[TrialRecord]) -> Iterator[str]:
+    """Yield which trials were asked for before their version was made, or after it was replaced."""
+    for version in versions:
+        for trial in trials:
+            if (trial.asked > version.tick) != (trial.number >= version.trial):
+                yield f"trial {trial.number} was not made in the version of its tick"
+                break

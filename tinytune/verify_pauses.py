@@ -7,13 +7,14 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
 
-from tinytune.history import Decision, StudyRecord, TrialRecord
-from tinytune.stopping.judge import Judge
+from tinytune.bench import Bench
+from tinytune.history import Decision, TrialRecord
 from tinytune.store.reader import Reader
+from tinytune.timeline import Era, Timeline
 
 
 def verify_pauses(
-    reader: Reader, record: StudyRecord, trials: list[TrialRecord], decisions: list[Decision]
+    reader: Reader, timeline: Timeline, trials: list[TrialRecord], decisions: list[Decision]
 ) -> tuple[str, ...]:
     """Ask the rules again at every claim, given what had a lower tick; return what differs."""
     promotions = [each for each in decisions if each.verdict == "promote"]
@@ -21,24 +22,26 @@ def verify_pauses(
         (each.tick, each.trial, each) for each in promotions
     ]
     claims += [(t.asked, t.number, None) for t in trials if t.origin in ("default", "search")]
-    return tuple(_problems(reader, record, sorted(claims, key=lambda claim: claim[0]), trials))
+    return tuple(_problems(reader, timeline, sorted(claims, key=lambda claim: claim[0]), trials))
 
 
 def _problems(
     reader: Reader,
-    record: StudyRecord,
+    timeline: Timeline,
     claims: list[tuple[int, int, Decision | None]],
     trials: list[TrialRecord],
 ) -> Iterator[str]:
-    judge, states = Judge(record), _States(reader, trials, claims)
-    marks = reader.rungs(0, reader.tick())
-    noted = 0
+    states = _States(reader, trials, claims)
+    benches = {era.place: Bench(reader, era) for era in timeline.eras}
     for tick, number, stored in claims:
-        while noted < len(marks) and marks[noted].tick < tick:
-            judge.note(marks[noted])
-            noted += 1
-        states.tick = tick
-        found = judge.promotable(states.of)
+        states.tick, states.era = tick, timeline.era_on(tick)
+        states.removed = timeline.removed(tick)
+        bench = benches[states.era.place]
+        if not bench.judge.pauses:
+            continue
+        bench.tell(tick - 1, states.removed)
+        bench.note(tick - 1)
+        found = bench.judge.promotable(states.of)
         if stored is None:
             if found is not None:
                 yield f"trial {number} was begun, and trial {found.trial} was to be let on"
@@ -57,7 +60,8 @@ class _States:
         trials: list[TrialRecord],
         claims: list[tuple[int, int, Decision | None]],
     ) -> None:
-        self.tick = 0
+        self.tick, self.era = 0, Era(0, reader.study(), range(0))
+        self.removed: frozenset[int] = frozenset()
         self._trials = {trial.number: trial for trial in trials}
         let_on = {(each.trial, each.attempt): each.tick for *_, each in claims if each is not None}
         pauses = reader.paused_attempts()
@@ -75,6 +79,8 @@ class _States:
         trial = self._trials.get(number)
         if trial is None or trial.asked >= self.tick:
             return ""
+        if not self.era.counts(number, self.removed):  # it has as good as failed
+            return "failed"
         if any(begun < self.tick <= end for begun, end in self._pauses[number]):
             return "paused"
         if self._failed.get(number, self.tick) < self.tick:

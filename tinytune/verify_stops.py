@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 
-from tinytune.history import Decision, StudyRecord, TrialRecord
-from tinytune.stopping.judge import Attempt, Judge
+from tinytune.bench import Bench
+from tinytune.history import Decision, TrialRecord
+from tinytune.stopping.judge import Attempt
 from tinytune.store.reader import Reader
+from tinytune.timeline import Timeline
 from tinytune.verify_pauses import verify_pauses
 
 
@@ -22,9 +24,7 @@ class Stops:
     problems: tuple[str, ...] = ()
 
 
-def verify_stops(
-    reader: Reader, record: StudyRecord, trials: list[TrialRecord], before: Callable[[], object]
-) -> Stops:
+def verify_stops(reader: Reader, trials: list[TrialRecord], before: Callable[[], object]) -> Stops:
     """Judge all reports of the trials that ended again, each from what was there at its tick.
 
     `before()` is called before each report. TinytuneError where a rule is not known here.
@@ -38,10 +38,10 @@ def verify_stops(
         if reader.counted_steps(each.tick) != each.facts.get("steps")
     )
     kept = len(refused) - len(short)
-    if not record.stopping:
+    timeline = reader.timeline()
+    if not any(record.stopping for record in timeline.records):
         stray = tuple(f"trial {each.trial} was judged without a rule" for each in stored.values())
         return Stops(kept, (*stray, *short, *_unjudged(trials, refused)))
-    judge = Judge(record)
     judged = {(trial.number, trial.attempt) for trial in trials if trial.told is not None}
     judged |= {(number, attempt) for number, attempt, _ in reader.paused_attempts()}
     mine = {
@@ -53,7 +53,7 @@ def verify_stops(
     for each in decisions:
         if each.verdict == "promote":
             let_on[each.trial].append(each)
-    found = {_place(each): each for each in _decisions(reader, judge, let_on, before)}
+    found = {_place(each): each for each in _decisions(reader, timeline, let_on, before)}
     places = sorted(mine.keys() | found.keys())
     problems = [
         _problem(mine.get(place), found.get(place))
@@ -62,7 +62,7 @@ def verify_stops(
     ]
     wrong = _unjudged(trials, [*mine.values(), *refused])
     exact = kept + sum(mine[place] == found.get(place) for place in mine if place[2] != "rung")
-    order = verify_pauses(reader, record, trials, decisions) if judge.pauses else ()
+    order = verify_pauses(reader, timeline, trials, decisions)
     return Stops(exact, tuple(dict.fromkeys([*problems, *short, *wrong, *order])))
 
 
@@ -95,7 +95,7 @@ def _problem(stored: Decision | None, computed: Decision | None) -> str:
 
 def _decisions(
     reader: Reader,
-    judge: Judge,
+    timeline: Timeline,
     let_on: Mapping[int, list[Decision]],
     before: Callable[[], object],
 ) -> Iterator[Decision]:
@@ -103,29 +103,24 @@ def _decisions(
 
     An attempt at a trial that was let on has copies of reports at which an earlier one was paused.
     """
-    end = reader.tick()
-    complete = reader.complete(0, end) if judge.looks else []
-    rungs = reader.rungs(0, end) if judge.has_rungs else []
+    benches: dict[int, Bench] = {}
     attempts: dict[tuple[int, int], Attempt] = {}
     ended: set[tuple[int, int]] = set()
-    told = noted = 0
     for (tick, number, count), rows in groupby(reader.reports(), key=itemgetter(0, 1, 2)):
         before()
         reported = list(rows)
         step = reported[0][3]
-        attempt = attempts.setdefault((number, count), judge.attempt(number, count))
+        era = timeline.era_at(number)
+        bench = benches.get(era.place) or benches.setdefault(era.place, Bench(reader, era))
+        attempt = attempts.setdefault((number, count), bench.judge.attempt(number, count))
         attempt.add(step, {name: value for *_, name, value in reported})
         if (number, count) in ended:
             continue
-        while told < len(complete) and complete[told].told <= tick:
-            judge.tell(complete[told])
-            told += 1
-        for rung in judge.rungs(attempt, step):
+        bench.tell(tick, timeline.removed(tick))
+        for rung in bench.judge.rungs(attempt, step):
             yield Decision(number, rung.attempt, tick, rung.part, step, "rung", rung.facts)
-        while noted < len(rungs) and rungs[noted].tick <= tick:
-            judge.note(rungs[noted])
-            noted += 1
-        decision = judge.decide(attempt, step, tick)
+        bench.note(tick)
+        decision = bench.judge.decide(attempt, step, tick)
         if decision is not None and not (
             decision.verdict == "pause"
             and any(p.attempt <= count and p.tick > tick for p in let_on.get(number, ()))

@@ -12,9 +12,11 @@ from pathlib import Path
 import typer
 
 from tests.studies import record
+from tinytune import changing
 from tinytune import study as study_module
 from tinytune.history import Environment, Outcome, Output, Source
 from tinytune.output.formats import Format, ListFormat
+from tinytune.store.editor import Editor
 from tinytune.store.writer import Store
 from tinytune.study import Study
 
@@ -61,6 +63,13 @@ def full_study(path: Path) -> Path:
         store.keep_output(
             [Output(0, 1, "stdout", "begin\n", "", 0), Output(3, 1, "stderr", "a\n", "b\n", 7)]
         )
+    changing.widen(path, ["kind+=c"])
+    with Editor(path) as editor:
+        editor.remove([2, 4])
+        editor.restore([4])
+        editor.tag(3, ["good"])
+        editor.note(3, "looks odd")
+        editor.note(None, "of strangers")
     with edited(path) as connection:  # and one that runs, in a process that is gone
         connection.execute(
             "INSERT INTO trial (number, state, origin, search, seed, params, asked, suggested,"
@@ -135,6 +144,14 @@ def readings() -> dict[str, tuple]:
         "trials --sort=x --format=markdown": (
             commands.trials,
             (None, "x", None, ListFormat.MARKDOWN),
+        ),
+        "trials --tag=good": (
+            commands.trials,
+            (None, None, None, ListFormat.TABLE, "good"),
+        ),
+        "trials --state=removed": (
+            commands.trials,
+            ("removed", None, None, ListFormat.TABLE),
         ),
         "show 3": (commands.show, (3, False, False, False, "table")),
         "show 3 --format=json": (commands.show, (3, False, False, False, "json")),

@@ -12,7 +12,7 @@ import typer
 from typer.models import CommandInfo
 
 from tinytune import __version__
-from tinytune.cli import best, care, commands, hand, importance, logs, proof
+from tinytune.cli import best, care, change, commands, edit, hand, importance, logs, proof
 from tinytune.cli.confirm import confirm as confirm_command
 from tinytune.cli.options import (
     MOST,
@@ -260,6 +260,7 @@ def resume(
     from tinytune import loading, session
     from tinytune import study as studies
     from tinytune.cli import work
+    from tinytune.output.formats import clean
     from tinytune.output.progress import seconds_of
 
     limits = (workers, timeout, max_failures, trial_timeout, max_memory)
@@ -268,7 +269,9 @@ def resume(
     named = commands.given_anew(study, command) if command else objective
     target = session.find_objective(study) if named is None else named
     loaded = loading.load(target)
-    session.check_space(study, loaded)
+    differs = session.check_space(study, loaded)
+    if differs and not quiet:
+        typer.echo(f"{study}: {clean(differs)}", err=True)
     if named is not None:
         session.vouch(study, loaded, target)
     session.extend(study, trials, budget_steps)
@@ -286,7 +289,9 @@ def trials(
     study: StudyFile,
     state: Annotated[
         str | None,
-        typer.Option(metavar="STATE", help="waiting, running, complete, stopped or failed."),
+        typer.Option(
+            metavar="STATE", help="waiting, running, complete, stopped, failed or removed."
+        ),
     ] = None,
     sort: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="Order; -COLUMN for the largest first.")
@@ -301,6 +306,9 @@ def trials(
         str | None,
         typer.Option(metavar="NAMES", help="Of the table: number,error,cpu_seconds,memory_mb,lr."),
     ] = None,
+    tag: Annotated[
+        str | None, typer.Option(metavar="WORD", help="Only those with this tag.")
+    ] = None,
     debug: Debug = False,
 ) -> None:
     """List the trials."""
@@ -309,11 +317,12 @@ def trials(
     from tinytune.output import formats
     from tinytune.store.reader import Reader
 
-    if state is not None and state not in STATES:
-        raise UsageError(f"there is no state {state!r}: use one of {', '.join(STATES)}")
+    if state not in (None, *STATES, "removed"):
+        known = ", ".join((*STATES, "removed"))
+        raise UsageError(f"there is no state {state!r}: use one of {known}")
     with Reader(study) as reader:
         record = reader.study()
-        found = reader.trials(state, -1 if top is None or sort is not None else top)
+        found = reader.trials(state, -1 if top is None or sort is not None else top, tag)
         if sort is not None:
             column = sort.removeprefix("-")
             found = formats.sorted_trials(found, record, column, descending=sort.startswith("-"))
@@ -364,17 +373,10 @@ def show(
             "name a trial's number, or say --code, --environment or --diff for the whole study"
         )
     with Reader(study) as reader:
-        record, trial = reader.study(), reader.trial(number)
+        record, trial = reader.timeline().at(number), reader.trial(number)
         if trial is None:
             raise UsageError(f"{study} has no trial {number}: see `tinytune trials {study}`")
-        attempts, curves = reader.attempts(number), reader.curves(trial)
-        known = (
-            attempts,
-            curves,
-            reader.decision_of(trial),
-            reader.continuations(number),
-            reader.promotion_of(trial),
-        )
+        known = details.known_of(reader, trial)
     if form == "json":
         typer.echo(formats.json_text(details.trial_details_json(trial, record, *known)))
     else:
@@ -450,9 +452,14 @@ for further_command, settings in (
     (hand.ask, None),
     (hand.tell, NEGATIVE),
     (logs.logs, None),
+    (edit.tag, None),
+    (edit.note, None),
+    (edit.remove, None),
+    (change.widen, None),
     (care.pack, None),
     (care.retry, None),
     (care.release, None),
     (care.check, None),
 ):
     app.command(context_settings=settings)(further_command)
+app.command("set")(change.set_)

@@ -52,8 +52,15 @@ def retry(
     from tinytune.store.writer import Store
 
     with Store(study) as store:
-        failed = {trial.number for trial in store.trials("failed")}
+        trials = store.trials("failed")
+        failed = {trial.number for trial in trials if not trial.removed}
         wanted = set(numbers) if numbers else failed
+        for trial in trials:
+            if trial.removed and trial.number in wanted:
+                raise UsageError(
+                    f"trial {trial.number} of {study} is removed: let it count again first, with "
+                    f"`tinytune remove {study} {trial.number} --undo`"
+                )
         if wanted - failed:
             number = min(wanted - failed)
             raise UsageError(f"trial {number} of {study} has not failed: see `tinytune trials`")

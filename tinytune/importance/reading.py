@@ -33,7 +33,8 @@ def read(
     UsageError where no trial has such a number; StudyFileError where the file makes no sense.
     """
     with reader.snapshot():
-        record, trials = reader.study(), reader.trials()
+        record = reader.study()
+        trials = [trial for trial in reader.trials() if not trial.removed]
         question = _question(reader, record, metric, step, maximize=maximize)
         value = _value(reader, record, question, trials)
     try:

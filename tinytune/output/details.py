@@ -17,6 +17,7 @@ from tinytune.history import (
     Cost,
     Decision,
     Goal,
+    Note,
     Progress,
     RunningTrial,
     StudyRecord,
@@ -41,6 +42,27 @@ from tinytune.store.reader import Reader
 Curves = Mapping[str, Mapping[int, float]]
 
 
+def known_of(
+    reader: Reader, trial: TrialRecord
+) -> tuple[
+    list[AttemptRecord],
+    Curves,
+    Decision | None,
+    list[Continuation],
+    Decision | None,
+    list[Note],
+]:
+    """Return what is known of a trial beside its record, in the order that is shown."""
+    return (
+        reader.attempts(trial.number),
+        reader.curves(trial),
+        reader.decision_of(trial),
+        reader.continuations(trial.number),
+        reader.promotion_of(trial),
+        reader.notes(trial.number),
+    )
+
+
 def trial_details(
     trial: TrialRecord,
     study: StudyRecord,
@@ -49,6 +71,7 @@ def trial_details(
     decision: Decision | None = None,
     continuations: Sequence[Continuation] = (),
     promotion: Decision | None = None,
+    notes: Sequence[Note] = (),
 ) -> str:
     """Return everything that is known of a trial."""
     goal = study.goals[0]
@@ -61,7 +84,7 @@ def trial_details(
     died = max(trial.deaths, sum(a.ending == "died" for a in attempts))
     known: list[tuple[str, object]] = [
         ("trial", trial.number),
-        ("state", trial.state),
+        ("state", f"{trial.state} (removed)" if trial.removed else trial.state),
         ("origin", f"{trial.origin} ({trial.search})"),
         ("confirms", None if trial.confirms is None else f"trial {trial.confirms}"),
         (goal.name, trial.value),
@@ -75,6 +98,7 @@ def trial_details(
         ("resumed", None if promotion is None else explained(study, promotion)),
         ("paused" if decision is not None and decision.verdict == "pause" else "stopped", stopped),
         ("error", trial.error),
+        ("tags", ", ".join(trial.tags) or None),
     ]
     parts = [
         facts(known),
@@ -99,6 +123,8 @@ def trial_details(
         parts.append("earlier attempts\n" + table(header, rows))
     if curves:
         parts.append("curves\n" + _curve_table(curves))
+    if notes:
+        parts.append(_notes_text(notes))
     if trial.traceback:
         parts.append(_clean_lines(trial.traceback))
     return "\n\n".join(parts)
@@ -112,6 +138,7 @@ def trial_details_json(
     decision: Decision | None = None,
     continuations: Sequence[Continuation] = (),
     promotion: Decision | None = None,
+    notes: Sequence[Note] = (),
 ) -> dict[str, Any]:
     """Return everything that is known of a trial, for scripts."""
     judged = None
@@ -127,6 +154,7 @@ def trial_details_json(
         },
         "continued": went_on.get(trial.attempt),
         "traceback": trial.traceback,
+        "notes": _notes_json(notes),
         "attempts": [
             {
                 "attempt": a.attempt,
@@ -186,6 +214,9 @@ def status_json(reader: Reader, study: StudyRecord, progress: Progress) -> dict[
         "counts": progress.counts,
         "run_again": {state: progress.repeats.get(state, 0) for state in STATES},
         "spent_seconds": progress.spent,
+        "removed": progress.removed,
+        "versions": _versions_json(reader),
+        "notes": _notes_json(reader.notes()),
         "changes": [
             {"since": since, "changes": changed} for since, changed in environment_changes(reader)
         ],
@@ -208,7 +239,7 @@ def status_text(reader: Reader, study: StudyRecord, progress: Progress) -> str:
     """Return how a study stands."""
     goal = study.goals[0]
     options = ", ".join(f"{name}={value}" for name, value in study.search.options.items() if value)
-    counts = ", ".join(f"{progress.counts[s]} {s}" for s in STATES if progress.counts[s])
+    counts = _counts_text(progress)
     budget = "without a limit" if progress.budget is None else f"of {progress.budget}"
     known: list[tuple[str, object]] = [
         ("study", reader.path),
@@ -246,6 +277,7 @@ def status_text(reader: Reader, study: StudyRecord, progress: Progress) -> str:
     if changes:
         lines = [f"  since {since}: {clean(changed)}" for since, changed in changes]
         text += "\n\nnot as before\n" + "\n".join(lines)
+    text += _said(reader)
     running = reader.running()
     if running:
         rows = [_running_row(trial) for trial in running]
@@ -253,6 +285,11 @@ def status_text(reader: Reader, study: StudyRecord, progress: Progress) -> str:
     if any(process.is_dead(trial.process) for trial in running):
         text += f"\n\nnext: tinytune resume {reader.path} runs again what dead workers held"
     return text
+
+
+def _counts_text(progress: Progress) -> str:
+    counts = ", ".join(f"{progress.counts[s]} {s}" for s in STATES if progress.counts[s])
+    return counts + (f", {progress.removed} of them removed" if progress.removed else "")
 
 
 def spent_text(progress: Progress, budget_seconds: float | None) -> str | None:
@@ -353,6 +390,41 @@ def environment_changes(reader: Reader) -> list[tuple[str | None, str]]:
         if changed:
             found.append((iso_time(now.first), "; ".join(changed)))
     return found
+
+
+def _said(reader: Reader) -> str:
+    """Return how people have changed a study, and what they have noted about it."""
+    text, changed, notes = "", _version_texts(reader), reader.notes()
+    if changed:
+        text += "\n\nchanged\n" + "\n".join(f"  {since}  {clean(what)}" for since, what in changed)
+    return text + ("\n\n" + _notes_text(notes) if notes else "")
+
+
+def _version_texts(reader: Reader) -> list[tuple[str | None, str]]:
+    """Return when people have changed the study, and how."""
+    from tinytune import changing  # loads the searches
+
+    timeline = reader.timeline()
+    return [
+        (iso_time(version.time), text)
+        for version, (before, after) in zip(
+            timeline.versions, pairwise(timeline.records), strict=True
+        )
+        for text in changing.texts(before, after, version.trial)
+    ]
+
+
+def _versions_json(reader: Reader) -> list[dict[str, object]]:
+    return [{"time": since, "change": what} for since, what in _version_texts(reader)]
+
+
+def _notes_text(notes: Sequence[Note]) -> str:
+    lines = [f"  {iso_time(note.time)}  {clean(note.text)}" for note in notes]
+    return "notes\n" + "\n".join(lines)
+
+
+def _notes_json(notes: Sequence[Note]) -> list[dict[str, object]]:
+    return [{"time": iso_time(note.time), "text": note.text} for note in notes]
 
 
 def _running_row(trial: RunningTrial) -> tuple[object, ...]:

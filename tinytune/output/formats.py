@@ -22,7 +22,7 @@ _UNSAFE = re.compile(r"[\x7f-\x9f\ud800-\udfff]")
 _TIMES = ("started", "finished")
 _FACTS = (
     *("value", "seconds", "cpu_seconds", "memory_mb", "steps", "origin", "search", "attempt"),
-    *("deaths", "seed", *_TIMES, "confirms", "repeat", "error"),
+    *("deaths", "seed", *_TIMES, "confirms", "repeat", "error", "tags"),
 )
 _ATTRIBUTES = {"number", "state", *_FACTS}
 _FORMULA = re.compile(r"[\s\x00]*[=+\-@]|[\t\r]")
@@ -54,6 +54,7 @@ def trial_json(
     return {
         "number": trial.number,
         "state": trial.state,
+        "removed": trial.removed,
         "origin": trial.origin,
         "params": trial.params,
         "settings": study.settings,
@@ -70,6 +71,7 @@ def trial_json(
         "steps": trial.steps,
         "error": trial.error,
         "confirms": trial.confirms,
+        "tags": list(trial.tags),
     }
 
 
@@ -137,6 +139,10 @@ def cell(trial: TrialRecord, name: str, study: StudyRecord) -> object:
         return trial.value
     if name in trial.values or name not in _ATTRIBUTES:
         return trial.values.get(name)
+    if name == "state" and trial.removed:
+        return "removed"
+    if name == "tags":
+        return " ".join(trial.tags) or None
     found: object = getattr(trial, name)
     return iso_time(found) if name in _TIMES and isinstance(found, float) else found
 
@@ -236,7 +242,8 @@ def _header(trials: Sequence[TrialRecord], study: StudyRecord) -> list[str]:
     header = ["number", "state", *goals, *names]
     header += [name for name in ("seconds",) if name not in header]
     header += ["confirms"] if any(trial.confirms is not None for trial in trials) else []
-    return [*header, "error"] if any(trial.error for trial in trials) else header
+    header += ["error"] if any(trial.error for trial in trials) else []
+    return [*header, "tags"] if any(trial.tags for trial in trials) else header
 
 
 def _cell(value: object) -> str:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
-from tinytune import search
+from tinytune import draw, search
 from tinytune.errors import SpaceError
 from tinytune.history import Finished, Pending, StudyRecord
 from tinytune.search import several
 from tinytune.space import Params
+
+_T = TypeVar("_T", Finished, Pending)
 
 
 class Fold:
@@ -22,10 +25,14 @@ class Fold:
 
     def __init__(self, record: StudyRecord) -> None:
         options = search.from_spec(record.search)
-        self.first = record.space.defaults if record.use_defaults else None
+        self._before = record.first  # trials of an earlier search, or in an earlier space
+        begins = record.use_defaults and not self._before
+        self.first = record.space.defaults if begins else None
         self.learns = options.learns
         self.seen = 0  # tick of the last result that it was told
         self._goals, self._seed = record.goals, record.seed
+        if self._before:
+            self._seed = draw.later_seed(record.seed, self._before)
         self._takes = getattr(options, "objectives", "first") if len(record.goals) > 1 else "first"
         self._is_plain = len(record.goals) == 1 and not record.subject_to
         self._results: list[Finished] = []  # all, where their values may change
@@ -52,20 +59,43 @@ class Fold:
         """Take in results, in the order in which they were told."""
         for result in results:
             self.seen = result.told
+            known = self._here(result)
+            if known is None:
+                continue
             if not self._is_plain and self.learns:
-                self._results.append(several.with_goals(result, self._goals))
-            elif result.value is not None and self._goals[0].direction == "maximize":
-                self._working.tell(replace(result, value=-result.value))
+                self._results.append(several.with_goals(known, self._goals))
+            elif known.value is not None and self._goals[0].direction == "maximize":
+                self._working.tell(replace(known, value=-known.value))
             else:
-                self._working.tell(result)
+                self._working.tell(known)
+
+    def _here(self, trial: _T) -> _T | None:
+        """Return a trial as the search counts, None if it lies outside of the space.
+
+        What an earlier search has suggested, or this one in an earlier space, has a number below
+        0: it is evidence, as a lesson is.
+        """
+        if not self._before:
+            return trial
+        number, params = trial.number - self._before, trial.params
+        if number < 0:
+            try:
+                params = self._space.checked(params)
+            except SpaceError:
+                return None
+        return replace(trial, number=number, params=params)
 
     def suggest(self, number: int, pending: Sequence[Pending]) -> Params | None:
         """Return the configuration of trial `number`, None when there is none left.
 
+        The number is counted from the study's `first`; those of pending trials are not.
         SpaceError where a search of the user's own suggests what is not in the space.
         """
         if self._results:
             self._catch_up(number)
+        if self._before:
+            here = (self._here(trial) for trial in pending)
+            pending = [trial for trial in here if trial is not None]
         params = self._working.suggest(number, pending)
         if params is None or self._is_own:
             return params

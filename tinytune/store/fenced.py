@@ -124,12 +124,16 @@ class Fenced(Reader):
         row = self._db.one(sql.TICK_IF_HELD, (token.number, token.attempt, token.worker))
         return int(self._held(token, row)[0])
 
-    def _step_if_held(self, token: Token, *, is_new: bool) -> tuple[int, int | None]:
-        """Take a tick and count a step; return the budget too, where the step is too many."""
+    def _step_if_held(self, token: Token, *, is_new: bool) -> tuple[int, int, int | None]:
+        """Take a tick and count a step.
+
+        Returns it, the tick of the study's latest change, and the budget where it is used up.
+        """
         held = (token.number, token.attempt, token.worker)
-        tick, steps, budget = self._held(token, self._db.one(sql.STEP_IF_HELD, (is_new, *held)))
+        row = self._db.one(sql.STEP_IF_HELD, (is_new, *held))
+        tick, edited, steps, budget = self._held(token, row)
         is_over = is_new and budget is not None and steps > budget
-        return int(tick), int(budget) if is_over else None
+        return int(tick), int(edited), int(budget) if is_over else None
 
     def _last_step(self, token: Token) -> int | None:
         """Return the highest step that an attempt has reported, None if it has none."""

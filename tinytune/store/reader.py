@@ -24,6 +24,7 @@ from tinytune.history import (
     Environment,
     Finished,
     Goal,
+    Note,
     Output,
     Pending,
     Progress,
@@ -32,8 +33,10 @@ from tinytune.history import (
     State,
     StudyRecord,
     TrialRecord,
+    Version,
 )
-from tinytune.store import rows, sql, sql_kept, views
+from tinytune.store import changes, rows, sql, sql_kept, views
+from tinytune.timeline import Timeline
 
 T = TypeVar("T")
 _MANY = 1000  # complete trials of which a curve is made up
@@ -71,7 +74,11 @@ class Reader:
         self._db.close()
 
     def study(self) -> StudyRecord:
-        """Return what the study is; StudyFileError where the file makes no sense."""
+        """Return what the study is now; StudyFileError where the file makes no sense."""
+        return self._records_of(self._as_made(), self._versions())[-1]
+
+    def _as_made(self) -> StudyRecord:
+        """Return what the study was when it was made."""
         row = self._db.one(sql.SELECT_STUDY)
         if row is None:
             raise StudyFileError(f"{self.path} holds no study: restore it from a copy")
@@ -79,6 +86,13 @@ class Reader:
         self._check_views(record)
         lessons = self._all(rows.lesson, sql.SELECT_LESSONS)
         return replace(record, lessons=tuple(lessons)) if lessons else record
+
+    def _versions(self) -> list[Version]:
+        return self._all(changes.version, changes.SELECT_VERSIONS)
+
+    def _records_of(self, made: StudyRecord, versions: Sequence[Version]) -> list[StudyRecord]:
+        """Return what the study was as it was made, and in each version."""
+        return self._made(lambda _: changes.applied(made, versions), (), "its versions")
 
     def _check_views(self, record: StudyRecord) -> None:
         """Refuse views that are not the study's own: people would be shown something else."""
@@ -94,13 +108,13 @@ class Reader:
         """Let all reads of a block see the study as it is in one moment."""
         return self._db.snapshot()
 
-    def manual(self) -> int:
-        """Return how many trials were given by hand."""
+    def skipped(self) -> int:
+        """Return how many trials are not of the search: made before it, or given by hand."""
         return self._next()[4]
 
     def counted(self) -> int:
         """Return how many trials the budget counts: all but those that confirm others."""
-        _, _, number, *_, repeats, _ = self._next()
+        _, _, number, *_, repeats, _, _ = self._next()
         return number - repeats
 
     def repeats(self) -> list[TrialRecord]:
@@ -137,17 +151,18 @@ class Reader:
 
     def progress(self, goal: Goal) -> Progress:
         """Return how far the study is."""
-        total, *found = self._db.one(sql.COUNT_STATES) or (0,)
+        total, *found, removed = self._db.one(sql.COUNT_STATES) or (0, 0)
         others = dict(zip((s for s in STATES if s != "complete"), found, strict=True))
         left = max(total - sum(found), 0)
         repeats = dict(self._all(rows.repeats, sql.COUNT_REPEATS))
         counts: dict[State, int] = {
             s: max(others.get(s, left) - repeats.get(s, 0), 0) for s in STATES
         }
-        _, budget, *_, is_spent = self._next()
+        _, budget, *_, is_spent, _ = self._next()
         best = self.best(goal, 1)
         first = best[0] if best else None
-        return Progress(counts, budget, first, self.steps(), repeats, self.spent(), is_spent)
+        spent = self.spent()
+        return Progress(counts, budget, first, self.steps(), repeats, spent, is_spent, removed)
 
     def spent(self) -> dict[str, float]:
         """Return the seconds of all attempts that ended, by how they ended."""
@@ -176,8 +191,19 @@ class Reader:
         records = self._records(sql.SELECT_NEAREST)
         return records[0] if records else None
 
-    def trials(self, state: State | None = None, count: int = -1) -> list[TrialRecord]:
-        """Return all trials, or those in one state, or the first `count` of them, by number."""
+    def trials(
+        self,
+        state: str | None = None,
+        count: int = -1,
+        tag: str | None = None,
+    ) -> list[TrialRecord]:
+        """Return all trials, or those in a state, or with a tag, or `count` of them, by number."""
+        if state == "removed":
+            found = self._records(sql.SELECT_REMOVED, (-1 if tag else count,))
+            found = [trial for trial in found if tag is None or tag in trial.tags]
+            return found if count < 0 else found[:count]
+        if tag is not None:
+            return self._records(sql.SELECT_TAGGED, (state, tag, count))
         if state is None:
             return self._records(sql.SELECT_TRIALS, (count,))
         return self._records(sql.SELECT_TRIALS_IN, (state, count))
@@ -308,6 +334,21 @@ class Reader:
         """Return the trials that went on with other reports than they had before."""
         return [trial for (trial,) in self._db.all(sql_kept.SELECT_BROKEN_COPIES)]
 
+    def timeline(self) -> Timeline:
+        """Return what people have changed about the study."""
+        edited, _ = self._edited()  # first: what is read after it has all changes up to it
+        versions = self._versions()
+        records = self._records_of(self._as_made(), versions)
+        removals = self._all(changes.removal, changes.SELECT_REMOVALS)
+        return Timeline(records, versions, removals, edited)
+
+    def _edited(self) -> tuple[int, int]:
+        return self._made(changes.edited, self._db.one(changes.SELECT_EDITED) or (0, 0), "a clock")
+
+    def notes(self, number: int | None = None) -> list[Note]:
+        """Return what was written about a trial, or about the study, the earliest first."""
+        return self._all(changes.note, changes.SELECT_NOTES, (number,))
+
     def running(self) -> list[RunningTrial]:
         """Return the running trials by number."""
         return self._all(rows.running, sql.SELECT_RUNNING)
@@ -352,6 +393,10 @@ class Reader:
             broken = []
         broken += [f"worker {worker}" for (worker,) in self._db.all(sql.SELECT_BROKEN_WORKERS)]
         broken += [f"trial {trial}" for (trial,) in self._db.all(sql.SELECT_BROKEN_TRIALS)]
+        removals = self._db.all(changes.SELECT_BROKEN_REMOVALS)
+        broken += [f"the removal of trial {trial}" for (trial,) in removals]
+        stored, found = self._edited()
+        broken += [] if stored == found else ["the clock's tick of the latest change"]
         printed = self._db.all(sql_kept.SELECT_BROKEN_OUTPUTS)
         broken += [f"the output of trial {trial}" for (trial,) in printed]
         saved = {trial for (trial,) in self._db.all(sql_kept.SELECT_BROKEN_CHECKPOINTS)}
@@ -368,18 +413,7 @@ class Reader:
         Ticks after the clock's own count too; (0, 0) where all is well.
         """
         ticks = [tick for (tick,) in self._db.all(sql.SELECT_TICKS) if tick is not None]
-        if not all(isinstance(tick, int) for tick in ticks):
-            return 0, len(ticks)  # somebody wrote texts or fractions
-        found = sorted(ticks)
-        last = self.tick()
-        within = [tick for tick in found if 1 <= tick <= last]
-        outside = [tick for tick in found if not 1 <= tick <= last]
-        gaps = (tick for tick, there in enumerate(within, start=1) if tick != there)
-        first = next(gaps, len(within) + 1)
-        count = last - len(within) + len(outside)
-        if first > last:
-            first = outside[0] if outside else 0
-        return first, count
+        return changes.odd_ticks(ticks, self.tick())
 
     def has_open_trials(self, *, repeats_only: bool = False) -> bool:
         """Return whether a trial is running, or waiting while there are steps and seconds left.

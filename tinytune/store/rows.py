@@ -47,12 +47,12 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 def study(row: Sequence[Any]) -> StudyRecord:
     """Return the study's row as a record."""
     space, search, goals, settings, seed, defaults, budget, objective, *others = row
-    source, created, copied, stopping, steps, repeats, budget_seconds, subject_to = others
-    rules, audit = _stopping(stopping)
+    source, created, copied, rules_text, steps, repeats, budget_seconds, subject_to = others
+    rules, audit = stopping(rules_text)
     found = cells.mapping_of(objective)
     return StudyRecord(
         Space.from_json(cells.text(space)),
-        _search(cells.mapping_of(search)),
+        search_spec(search),
         _goals(cells.document(goals)),
         cells.mapping_of(settings),
         cells.whole(seed, 0, SEED_LIMIT),
@@ -81,7 +81,7 @@ def _requirements(found: object) -> tuple[str, ...]:
     return tuple(each.text for each in requirement.parsed(map(cells.text, cells.items(found))))
 
 
-def _stopping(text: object) -> tuple[tuple[RuleSpec, ...], float]:
+def stopping(text: object) -> tuple[tuple[RuleSpec, ...], float]:
     """Return a study's stopping rules, and the share of trials that they only judge."""
     if text is None:
         return (), 0.0
@@ -141,7 +141,7 @@ def trial(row: Sequence[Any]) -> TrialRecord:
     number, state, origin, search, seed, copied, params, value, results, *rest = row
     attempt, deaths, worker, *rest = rest
     asked, suggested, told, started, finished, seconds, error, traceback, *rest = rest
-    confirms, repeat, *used, violation = rest
+    confirms, repeat, *used, violation, tags, removed = rest
     taken = cost((seconds, *used))
     if state not in STATES:
         raise ValueError(f"there is no state {state!r:.40}")
@@ -172,6 +172,8 @@ def trial(row: Sequence[Any]) -> TrialRecord:
         taken.memory_mb,
         taken.steps,
         None if violation is None else max(0.0, cells.finite(violation)),
+        () if tags is None else tuple(sorted(cells.text(tags).split())),
+        bool(removed),
     )
 
 
@@ -216,12 +218,12 @@ def value(row: Sequence[Any]) -> tuple[int, float]:
     return cells.whole(row[0]), cells.finite(row[1])
 
 
-Next: TypeAlias = tuple[int, int | None, int, int | None, int, int | None, int, bool]
+Next: TypeAlias = tuple[int, int | None, int, int | None, int, int | None, int, bool, int]
 
 
 def next_one(row: Sequence[Any]) -> Next:
-    """Return tick, budget, next number, lowest waiting, manual, steps left, repeats, is_spent."""
-    tick, budget, number, lowest, manual, steps, repeats, is_spent = row
+    """Return tick, budget, next number, lowest waiting, skipped, steps, repeats, is_spent, edit."""
+    tick, budget, number, lowest, manual, steps, repeats, is_spent, edited = row
     return (
         cells.whole(tick),
         None if budget is None else cells.whole(budget),
@@ -231,6 +233,7 @@ def next_one(row: Sequence[Any]) -> Next:
         None if steps is None else cells.whole(max(steps, 0)),
         cells.whole(repeats),
         bool(cells.whole(is_spent, 0, 2)),
+        cells.whole(edited),
     )
 
 
@@ -400,6 +403,11 @@ def last_step(row: Sequence[Any]) -> tuple[str, int]:
     """Return a metric's name and its last step."""
     name, step, _ = metric((*row, 0.0))
     return name, step
+
+
+def search_spec(cell: object) -> SearchSpec:
+    """Return a search as a study stores it."""
+    return _search(cells.mapping_of(cell))
 
 
 def _search(found: dict[str, Any]) -> SearchSpec:

@@ -45,6 +45,8 @@ digest(created, version, space, search, objectives, settings, seed, defaults, bu
        (SELECT digest_sum(hash, facts, first) FROM environment),
        (SELECT digest_sum(mark) FROM voucher),
        (SELECT digest_sum(number, study, chain, trial, state, params, value) FROM lesson),
+       (SELECT digest_sum(id, trial, kind, text, time) FROM note),
+       (SELECT digest_sum(tick, trial, first, space, search, stopping, time) FROM version),
        (SELECT count(*) FROM worker))
 """
 SEAL = f"UPDATE study SET seal = {_SEAL}"
@@ -95,7 +97,7 @@ RETURNING tick
 STEP_IF_HELD = """
 UPDATE clock SET tick = tick + 1, steps = steps + ? WHERE EXISTS (
     SELECT 1 FROM trial WHERE number = ? AND attempt = ? AND worker = ? AND state = 'running')
-RETURNING tick, steps, (SELECT budget_steps FROM study)
+RETURNING tick, edited, steps, (SELECT budget_steps FROM study)
 """
 TAKE_STEP_BACK = "UPDATE clock SET steps = steps - 1"
 SELECT_STEPS = "SELECT steps FROM clock"
@@ -172,6 +174,7 @@ SELECT_TICKS = """
 SELECT asked FROM trial UNION SELECT claimed FROM trial UNION SELECT suggested FROM trial
 UNION SELECT told FROM trial UNION SELECT tick FROM metric UNION SELECT claimed FROM attempt
 UNION SELECT tick FROM attempt UNION SELECT tick FROM decision UNION SELECT tick FROM continuation
+UNION SELECT removed FROM removal UNION SELECT restored FROM removal UNION SELECT tick FROM version
 """
 # The seconds that are spent: of attempts that ended, and of those that run; who took a trial by
 # hand may be at lunch.
@@ -189,10 +192,13 @@ SELECT (SELECT tick FROM clock),
        (SELECT budget FROM study),
        (SELECT coalesce(max(number) + 1, 0) FROM trial),
        (SELECT min(number) FROM trial WHERE state = 'waiting'),
-       (SELECT count(*) FROM trial WHERE origin = 'manual'),
+       (SELECT v.first + (SELECT count(*) FROM trial WHERE origin = 'manual' AND number >= v.first)
+                       - (SELECT count(*) FROM trial WHERE confirms < v.first AND number < v.first)
+        FROM (SELECT coalesce(max(first), 0) AS first FROM version) AS v),
        (SELECT budget_steps - steps FROM study, clock),
        (SELECT count(*) FROM trial WHERE confirms IS NOT NULL),
-       (SELECT {IS_SPENT})
+       (SELECT {IS_SPENT}),
+       (SELECT edited FROM clock)
 """
 NEXT_NUMBER = "SELECT coalesce(max(number) + 1, 0) FROM trial"
 INSERT_TRIAL = """
@@ -322,20 +328,34 @@ COUNT_DEATH = "UPDATE trial SET deaths = deaths + 1 WHERE number = ?"
 TRIAL_COLUMNS = """
 SELECT number, state, origin, search, seed, copied, params, value, results, attempt, deaths, worker,
        asked, suggested, told, started, finished, seconds, error, traceback, confirms, repeat,
-       cpu_seconds, memory_mb, steps, violation
+       cpu_seconds, memory_mb, steps, violation,
+       (SELECT group_concat(text, ' ') FROM note WHERE trial = number AND kind = 'tag'),
+       EXISTS (SELECT 1 FROM removal WHERE trial = number AND restored IS NULL)
 FROM trial
 """
 SELECT_TRIALS = f"{TRIAL_COLUMNS} ORDER BY number LIMIT ?"
 SELECT_TRIALS_IN = f"{TRIAL_COLUMNS} WHERE state = ? ORDER BY number LIMIT ?"
+_COUNTS = "number NOT IN (SELECT trial FROM removal WHERE restored IS NULL)"
+SELECT_REMOVED = f"""
+{TRIAL_COLUMNS} WHERE number IN (SELECT trial FROM removal WHERE restored IS NULL)
+ORDER BY number LIMIT ?
+"""
+SELECT_TAGGED = f"""
+{TRIAL_COLUMNS} WHERE number IN (SELECT trial FROM note WHERE kind = 'tag' AND text = ?2)
+    AND (?1 IS NULL OR state = ?1)
+ORDER BY number LIMIT ?3
+"""
 SELECT_TRIAL = f"{TRIAL_COLUMNS} WHERE number = ?"
-_CANDIDATE = "state = 'complete' AND confirms IS NULL AND coalesce(violation, 0) = 0"
+_CANDIDATE = f"""
+state = 'complete' AND confirms IS NULL AND coalesce(violation, 0) = 0 AND {_COUNTS}
+"""
 SELECT_BEST = {
     direction: f"{TRIAL_COLUMNS} WHERE {_CANDIDATE} ORDER BY value{order}, number LIMIT ?"
     for direction, order in (("minimize", ""), ("maximize", " DESC"))
 }
 SELECT_CANDIDATES = f"SELECT number, value, results FROM trial WHERE {_CANDIDATE} ORDER BY told"
 SELECT_NEAREST = f"""
-{TRIAL_COLUMNS} WHERE state = 'complete' AND violation > 0 AND confirms IS NULL
+{TRIAL_COLUMNS} WHERE state = 'complete' AND violation > 0 AND confirms IS NULL AND {_COUNTS}
 ORDER BY violation, number LIMIT 1
 """
 SELECT_REPEATS = f"{TRIAL_COLUMNS} WHERE confirms IS NOT NULL ORDER BY confirms, repeat"
@@ -347,8 +367,13 @@ WHERE state = 'waiting' AND confirms IS NOT NULL
 """
 # Indexes of what is rare are counted sooner than the table; all others are complete, since numbers
 # have no gap.
-_COUNTS = [f"(SELECT count(*) FROM trial WHERE state = '{s}')" for s in STATES if s != "complete"]
-COUNT_STATES = f"SELECT (SELECT coalesce(max(number) + 1, 0) FROM trial), {', '.join(_COUNTS)}"
+_IN_STATES = [
+    f"(SELECT count(*) FROM trial WHERE state = '{s}')" for s in STATES if s != "complete"
+]
+COUNT_STATES = f"""
+SELECT (SELECT coalesce(max(number) + 1, 0) FROM trial), {", ".join(_IN_STATES)},
+       (SELECT count(*) FROM removal WHERE restored IS NULL)
+"""
 HAS_OPEN = f"""
 SELECT EXISTS (SELECT 1 FROM trial WHERE state = 'waiting' AND (confirms IS NOT NULL OR NOT ?1))
        AND (?1 OR coalesce((SELECT budget_steps > steps FROM study, clock), 1)
@@ -436,4 +461,4 @@ ORDER BY number
 SELECT_FAILED_ATTEMPTS = "SELECT trial, tick FROM attempt WHERE ending = 'failed' ORDER BY tick"
 SELECT_PAUSED_ATTEMPTS = "SELECT trial, attempt, tick FROM attempt WHERE ending = 'paused'"
 
-NOTHING = (0, None, 0, None, 0, None, 0, 0)  # in place of SELECT_NEXT's row
+NOTHING = (0, None, 0, None, 0, None, 0, 0, 0)  # in place of SELECT_NEXT's row

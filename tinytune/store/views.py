@@ -18,7 +18,9 @@ FROM metric AS m JOIN trial AS t ON m.trial = t.number AND m.attempt = t.attempt
 """
 CREATE_BEST_VIEW = """
 CREATE VIEW best AS SELECT * FROM trials AS a
-WHERE state = 'complete' AND origin <> 'confirm'{met}{front} ORDER BY value{direction}, number
+WHERE state = 'complete' AND origin <> 'confirm'{met}
+    AND number NOT IN (SELECT trial FROM removal WHERE restored IS NULL){front}
+ORDER BY value{direction}, number
 """
 VIEW_COLUMNS = frozenset(
     ("number", "state", "origin", "value", "attempt", "seconds", "cpu_seconds", "memory_mb",
@@ -63,6 +65,7 @@ def _front(names: Sequence[str], directions: Sequence[str], *, is_limited: bool)
     met = " AND b.violation = 0" if is_limited else ""
     return f""" AND NOT EXISTS (
     SELECT 1 FROM trials AS b WHERE b.state = 'complete' AND b.origin <> 'confirm'{met}
+        AND b.number NOT IN (SELECT trial FROM removal WHERE restored IS NULL)
         AND {nowhere} AND ({somewhere}))"""
 
 

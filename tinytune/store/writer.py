@@ -32,13 +32,17 @@ from tinytune.history import (
     TrialRecord,
 )
 from tinytune.space import Params
-from tinytune.store import rows, sql, sql_kept, views
+from tinytune.store import changes, rows, sql, sql_kept, views
 from tinytune.store.again import Again
 from tinytune.store.fenced import Reported
 
 MOST_UNFOLDED = 16_000_000  # characters of output between two checkpoints
 MOST_SILENT = 10  # trials without a report, where nothing but steps is to end a study
 MAX_DEATHS = 3  # after so many dead workers, without a further checkpoint, a trial has failed
+
+
+class EditedError(Exception):
+    """The study was changed by somebody since its changes were read: read them, and try again."""
 
 
 def create(
@@ -58,14 +62,12 @@ def create(
         statements.append((sql.INSERT_SOURCE, (source.hash, source.name, source.text, now)))
     row = (
         now, version, study.space.to_json(),
-        _json({"name": study.search.name, "version": study.search.version,
-               "options": study.search.options}),
+        changes.search_json(study.search),
         _json([{"name": goal.name, "direction": goal.direction} for goal in study.goals]),
         _json(study.settings), study.seed, int(study.use_defaults), study.budget,
         _json(study.objective.to_json()), None if source is None else source.hash,
         None if study.copied is None else _json(study.copied),
-        _json({"rules": list(map(vars, study.stopping)), "audit": study.audit})
-        if study.stopping else None,
+        changes.stopping_json(study.stopping, study.audit),
         study.budget_steps, study.repeats, study.budget_seconds, _json(study.subject_to),
     )  # fmt: skip
     statements += [(sql.INSERT_STUDY, row), (sql.INSERT_CLOCK, (len(copies), START))]
@@ -221,6 +223,7 @@ class Store(Again):
         seed: int,
         suggest: Callable[[int], tuple[Params, str] | None] | None,
         promote: Callable[[int], Decision | None] = lambda _: None,
+        edited: int = 0,
     ) -> Claim | None:
         """Take the lowest waiting trial, or append the next; None where there is none to take.
 
@@ -229,11 +232,14 @@ class Store(Again):
         `seed` is the study's. `suggest(rank)` gives a new trial's params and origin, or None
         past the last one; it runs while the file is locked. The rank is the trial's number less
         the trials that were given by hand, and less those that confirm others. With suggest=None
-        it is taken without params.
+        it is taken without params. `edited` is the tick of the latest change that the caller
+        knows; EditedError, with nothing taken, where there is a later one.
         """
         now = time.time()
         with self._db.transaction():
-            tick, budget, number, waiting, manual, steps, repeats, is_spent = self._next()
+            tick, budget, number, waiting, manual, steps, repeats, is_spent, latest = self._next()
+            if latest != edited:
+                raise EditedError
             if is_spent:
                 return None
             if steps is not None and (steps == 0 or self._is_endless(number, budget)):
@@ -322,11 +328,11 @@ class Store(Again):
         rungs: Sequence[Decision] = (),
         *,
         counts: bool = True,
-    ) -> int | None:
+    ) -> tuple[int, int] | None:
         """Append one step's numbers and the rungs that it reaches; return the tick.
 
-        Where no step is left of the budget, that is written instead, and None returned; unless it
-        `counts`, it takes none.
+        And that of the latest change of the study, see `timeline`. Where no step is left of the
+        budget, that is written instead, and None returned; unless it `counts`, it takes none.
         LeaseLostError if the trial was taken away.
         """
         now = time.time()
@@ -336,7 +342,7 @@ class Store(Again):
             is_new = counts and (before is None or step > before)
             reported = self._reported.pop(token, None)  # not known any more if this fails
             with self._db.transaction():
-                tick, budget = self._step_if_held(token, is_new=is_new)
+                tick, edited, budget = self._step_if_held(token, is_new=is_new)
                 if budget is not None:
                     self._db.change(sql.TAKE_STEP_BACK)
                     at = (token.number, token.attempt, tick, 0, step)
@@ -357,7 +363,7 @@ class Store(Again):
                 self._reported[token] = reported
             if is_new:
                 self._last_steps[token] = step
-        return tick
+        return tick, edited
 
     def decide(self, token: Token, decision: Decision) -> None:
         """Write what a stopping rule decided of a trial that goes on all the same.

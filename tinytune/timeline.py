@@ -1,0 +1,82 @@
+"""What people have changed about a study, and from which tick or trial on it holds.
+
+Trial n was made from what had a lower tick than its first claim; so were the changes that it saw.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from tinytune.history import Removal, StudyRecord, Version
+
+_END = 1 << 62  # above all numbers of trials
+
+
+@dataclass(frozen=True)
+class Era:
+    """Versions of a study, one after another, that have the same stopping rules."""
+
+    place: int  # of the first of them, among the records
+    record: StudyRecord
+    trials: range  # the numbers of their trials
+
+    def counts(self, number: int, removed: frozenset[int]) -> bool:
+        """Return whether a trial's rungs are compared with those of the others."""
+        return number in self.trials and number not in removed
+
+
+def _eras(firsts: Sequence[int], records: Sequence[StudyRecord]) -> Iterator[Era]:
+    same = groupby(enumerate(records), lambda each: (each[1].stopping, each[1].audit))
+    begins = [next(some) for _, some in same]
+    ends = [firsts[place] for place, _ in begins[1:]] + [_END]
+    for (place, record), end in zip(begins, ends, strict=True):
+        yield Era(place, record, range(firsts[place], end))
+
+
+class Timeline:
+    """The changes of a study up to a tick."""
+
+    def __init__(
+        self,
+        records: Sequence[StudyRecord],
+        versions: Sequence[Version] = (),
+        removals: Sequence[Removal] = (),
+        edited: int = 0,
+    ) -> None:
+        self.records, self.versions = records, versions
+        """The study as it was made, and in each version: one more than there are versions."""
+        self.edited = edited
+        """The tick of the latest change; later ones may be here too."""
+        self._removals = removals
+        self._trials = [version.trial for version in versions]
+        self.eras = tuple(_eras([0, *self._trials], records))
+        ends = (tick for each in removals for tick in (each.removed, each.restored))
+        self._ticks = sorted(tick for tick in ends if tick is not None)
+        self._last: tuple[int, frozenset[int]] = (0, frozenset())  # after so many of the ticks
+
+    def at(self, number: int) -> StudyRecord:
+        """Return the study as it was for a trial."""
+        return self.records[bisect_right(self._trials, number)]
+
+    def era_at(self, number: int) -> Era:
+        """Return the era of a trial: its stopping rules stay those that it began with."""
+        return self.era_of(bisect_right(self._trials, number))
+
+    def era_on(self, tick: int) -> Era:
+        """Return the era at a tick."""
+        return self.era_of(bisect_left([version.tick for version in self.versions], tick))
+
+    def era_of(self, place: int) -> Era:
+        """Return the era of a version, by its place among the records."""
+        return self.eras[bisect_right([era.place for era in self.eras], place) - 1]
+
+    def removed(self, tick: int) -> frozenset[int]:
+        """Return the trials that did not count at a tick."""
+        after = bisect_left(self._ticks, tick)
+        if after != self._last[0]:
+            found = (each.trial for each in self._removals if each.holds(tick))
+            self._last = (after, frozenset(found))
+        return self._last[1]
