@@ -231,7 +231,7 @@ def test_the_objective_may_keep_its_annotation_or_take_the_wider_one(tmp_path):
 def test_a_command_that_was_vouched_for_stays_so_in_a_wider_space(tmp_path, is_mine):
     path, space = tmp_path / "study.db", Space.of({"x": Float(0, 1)})
     made = command.CommandObjective(
-        Command(("echo", "{x}")), tmp_path, space, Goal("value", "minimize")
+        Command(("echo", "{x}")), tmp_path, space, [Goal("value", "minimize")]
     )
     session.start(path, made, made.target, session.Wishes(trials=2), has_timeout=False)
     assert session.find_objective(path) == made.target

@@ -147,7 +147,7 @@ def readings() -> dict[str, tuple]:
         ),
         "trials --tag=good": (
             commands.trials,
-            (None, None, None, ListFormat.TABLE, "good"),
+            (None, None, None, ListFormat.TABLE, None, "good"),
         ),
         "trials --state=removed": (
             commands.trials,
