@@ -14,7 +14,7 @@ from tinytune import learn, search, testing
 from tinytune import study as study_module
 from tinytune.distributions import Choice, Float, Int
 from tinytune.errors import StudyMismatchError, UsageError
-from tinytune.history import Finished, Lesson
+from tinytune.history import Finished, Goal, Lesson
 from tinytune.search.fold import Fold
 from tinytune.space import Space
 from tinytune.store.reader import Reader
@@ -123,7 +123,8 @@ def test_a_lesson_is_maximised_too():
             told.append(result.value)
 
     fold = Fold.__new__(Fold)
-    fold._before, fold._maximizes, fold._working = 0, True, Working()
+    fold._before, fold._is_plain, fold._working = 0, True, Working()
+    fold._goals = (Goal("loss", "maximize"),)
     fold.tell([lesson.result])
     assert told == [-3.0]
 

@@ -104,6 +104,8 @@ def _show_confirmed(reader: Reader, record: StudyRecord, top: int | None, form: 
         typer.echo(formats.trials_text(found, record, form))
     else:
         typer.echo(output.best_text(found, record, form, ranking))
+    if form == Format.JSON:  # it says what was run again; and scripts may read both streams
+        return
     is_shown = sys.stderr.isatty() and record.repeats == 1
     remark = output.remark(reader.path, doubt, ranking, is_shown=is_shown)
     if remark:
