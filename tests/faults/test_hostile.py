@@ -224,14 +224,17 @@ def put(path, table, column, value, where="1"):
 
 
 def put_json(path, column, change, table="study", where="1"):
-    """Change a JSON text of the study by a function."""
+    """Change a JSON text of the study by a function; where it has versions, in all of them."""
+    versioned = table == "study" and column in {"space", "search", "stopping"}
     with edited(path) as connection:
-        ((text,),) = connection.execute(f"SELECT {column} FROM {table} WHERE {where}").fetchall()
-        document = json.loads(text)
-        change(document)
-        connection.execute(
-            f"UPDATE {table} SET {column} = ? WHERE {where}", (json.dumps(document),)
-        )
+        for each in (table, "version") if versioned else (table,):
+            find = f"SELECT rowid, {column} FROM {each} WHERE {where}"
+            for row, text in connection.execute(find).fetchall():
+                document = json.loads(text)
+                change(document)
+                connection.execute(
+                    f"UPDATE {each} SET {column} = ? WHERE rowid = ?", (json.dumps(document), row)
+                )
 
 
 TEXTS = {
