@@ -182,7 +182,7 @@ def test_an_attempt_that_is_made_again_counts_once():
     for value in (5.0, 3.0):
         rule.note(7, 1, value)
     rule.note(8, 1, 4.0)
-    assert rule._at[0, 1] == [3.0, 4.0]
+    assert rule._at[0, 1] == [(3.0, 7), (4.0, 8)]
 
 
 def test_patience():

@@ -22,6 +22,7 @@ except ImportError:  # only systems like Unix have it
 
 MEGABYTE = 1e6  # bytes
 _MAXRSS_BYTES = 1 if sys.platform == "darwin" else 1024  # the unit of ru_maxrss
+_OWN = "/proc/self"
 _RESET = b"5"  # of clear_refs: set the peak back to what is in use now, see proc(5)
 
 
@@ -56,7 +57,7 @@ def cpu_seconds() -> float | None:
 def peak_mb() -> float | None:
     """Return the most memory that this process had in use at once, in 10^6 bytes."""
     with suppress(OSError, ValueError, IndexError):
-        status = _whole("/proc/self/status")
+        status = _whole(f"{_OWN}/status")
         return int(status.partition(b"VmHWM:")[2].split(None, 1)[0]) * 1024 / MEGABYTE
     if resource is None:
         return None
@@ -70,7 +71,7 @@ def megabytes(maxrss: int) -> float:
 
 def _forget_peak() -> None:
     with suppress(OSError):  # not Linux, or not allowed
-        file = os.open("/proc/self/clear_refs", os.O_WRONLY)
+        file = os.open(f"{_OWN}/clear_refs", os.O_WRONLY)
         try:
             os.write(file, _RESET)
         finally:

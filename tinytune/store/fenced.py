@@ -104,10 +104,12 @@ class Fenced(Reader):
         """Return how long an attempt ran whose end only others saw: until now, the moment they did.
 
         But no longer than its lease: a session that goes on the next day has not run all night.
+        LeaseLostError if the trial was taken away.
         """
+        self._check_held(token)
         row = self._db.one(sql.SELECT_SIGNS, (token.number,)) or ()
         began, *later = self._made(rows.signs, row, f"trial {token.number}")
-        end = min(time.time(), max(began, *later) + LEASE_SECONDS)
+        end = min(time.time(), max((began, *later)) + LEASE_SECONDS)
         return Cost(max(0.0, end - began))
 
     def _clear(self, token: Token) -> None:
