@@ -390,9 +390,9 @@ def test_wrong_usage_exits_with_2(tmp_path):
 def test_best_as_json_is_the_whole_trial(study):
     best = json.loads(tinytune("best", study, "--format", "json").stdout)
     assert list(best) == [
-        "number", "state", "origin", "params", "settings", "value", "values", "metrics",
+        "number", "state", "removed", "origin", "params", "settings", "value", "values", "metrics",
         "attempt", "seed", "started", "finished", "seconds", "cpu_seconds", "memory_mb", "steps",
-        "error", "confirms", "confirmed",
+        "error", "confirms", "tags", "confirmed",
     ]  # fmt: skip
     assert best["state"] == "complete"
     assert best["value"] == best["params"]["x"] == best["values"]["value"]
