@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -389,3 +390,24 @@ def test_the_example_of_a_shell_command(tmp_path, monkeypatch):
         trials = reader.trials()
         assert trials[0].value == 1.0
         assert [len(reader.curves(trial)["loss"]) for trial in trials] == [4] * 12
+
+
+def test_a_process_with_many_open_files_can_still_end_a_command(tmp_path):
+    def stop(step, found):
+        raise Stopped
+
+    limit, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit < 1200:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(1200, most), most))
+    held = [os.open(os.devnull, os.O_RDONLY) for _ in range(1030)]
+    try:
+        with pytest.raises(Stopped):
+            run_one(
+                tmp_path,
+                "echo tinytune: step=1 error=2; sleep 1000",
+                trial=Trial(0, {"x": 1}, 0, stop),
+            )
+    finally:
+        for descriptor in held:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, most))

@@ -1,5 +1,6 @@
 """kill -9 at random moments: nothing is lost, nothing is done twice, and nothing is different."""
 
+import os
 import random
 
 import pytest
@@ -10,7 +11,7 @@ from tinytune.store.reader import Reader
 from tinytune.study import Study
 from tinytune.verify import verify
 
-KILLS = 10
+KILLS = 10 if "TINYTUNE_LONG" in os.environ else 4
 GRID = [
     "--grid",
     "lr=6",
@@ -28,7 +29,7 @@ GRID = [
     [("random", ["--search", "random", "--trials", "120"], 120), ("grid", GRID, 120)],
     ids=["random", "grid"],
 )
-def test_killed_ten_times_ends_as_if_never_killed(tmp_path, name, options, trials):
+def test_killed_many_times_ends_as_if_never_killed(tmp_path, name, options, trials):
     moments = random.Random(f"{name} kills")
     calm, torn = tmp_path / "calm.db", tmp_path / "torn.db"
     run = ["run", DIGITS, *options, "--seed", "3", "--set", "epochs=10"]
