@@ -52,31 +52,48 @@ def best(
     --weights and --limit choose among what has run, without running it again; what a limit speaks
     of is no objective any more. They know every result, and seconds, cpu_seconds, memory_mb, steps.
     """
-    from tinytune import preference, requirement
-    from tinytune.cli import values
-    from tinytune.errors import TinytuneError, UsageError
-    from tinytune.output import formats
     from tinytune.store.reader import Reader
 
     with Reader(study) as reader:
         record = reader.study()
-        if hypervolume or reference is not None:
-            if weights is not None or limit or top is not None:
-                raise UsageError("--hypervolume is of all trials: leave out the other options")
-            typer.echo(
-                _volume(reader, record.goals, values.numbers("--reference", reference), form)
-            )
-            return
-        goals = preference.left(record.goals, requirement.parsed(limit or ()))
-        is_front = weights is None and len(goals) > 1 and top is None
-        if weights is None and not limit and not is_front:
+        is_plain = weights is None and not limit and not hypervolume and reference is None
+        if is_plain and len(record.goals) == 1:  # as nearly always; it loads less
             _show_confirmed(reader, record, top, form)
             return
-        sums = values.numbers("--weights", weights)
-        found = _chosen(reader, record, sums, limit or (), None if is_front else top or 1)
-        metrics = {trial.number: reader.last_metrics_of(trial) for trial in found}
-        if not found:
-            raise TinytuneError(_why_none(reader, record, limit or ()))
+        _show_chosen(reader, record, top, form, weights, limit or (), reference, hypervolume)
+
+
+def _show_chosen(
+    reader: Reader,
+    record: StudyRecord,
+    top: int | None,
+    form: Format,
+    weights: str | None,
+    limit: Sequence[str],
+    reference: str | None,
+    hypervolume: bool,  # noqa: FBT001 - as the command line gives it
+) -> None:
+    """Show the Pareto front, what weights and limits choose, or the hypervolume."""
+    from tinytune import preference, requirement
+    from tinytune.cli import values
+    from tinytune.errors import TinytuneError, UsageError
+    from tinytune.output import formats
+
+    if hypervolume or reference is not None:
+        if weights is not None or limit or top is not None:
+            raise UsageError("--hypervolume is of all trials: leave out the other options")
+        typer.echo(_volume(reader, record.goals, values.numbers("--reference", reference), form))
+        return
+    goals = preference.left(record.goals, requirement.parsed(limit))
+    is_front = weights is None and len(goals) > 1 and top is None
+    if weights is None and not limit and not is_front:
+        _show_confirmed(reader, record, top, form)
+        return
+    sums = values.numbers("--weights", weights)
+    found = _chosen(reader, record, sums, limit, None if is_front else top or 1)
+    metrics = {trial.number: reader.last_metrics_of(trial) for trial in found}
+    if not found:
+        raise TinytuneError(_why_none(reader, record, limit))
     if form == Format.JSON and top is None and not is_front:
         only = formats.trial_json(found[0], record, metrics[found[0].number])
         typer.echo(formats.json_text(only))
