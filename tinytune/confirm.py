@@ -21,7 +21,7 @@ LEVEL = 0.95  # of all intervals
 DEFAULT_TOP = 5
 FEWEST = 2  # runs that make a mean with an interval
 MOST = 1000  # configurations, and runs of each
-_LOOKED_AT = 100  # of the best trials, when it is guessed whether the objective is noisy
+_LOOKED_AT = 50  # of the best trials, when it is guessed whether the objective is noisy
 
 
 @dataclass(frozen=True)
