@@ -144,7 +144,7 @@ def test_the_table_of_hyperband():
 
 def test_brackets_are_drawn_with_the_tables_odds():
     rule = Hyperband(max_steps=81).start(seed=3)
-    firsts = [rule._first(number) for number in range(6000)]
+    firsts = [rule.first(number) for number in range(6000)]
     total = sum(bracket[0][0] for bracket in R81)
     for bracket in R81:
         n, r = bracket[0]

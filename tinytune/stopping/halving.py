@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, TypeAlias
 
 from tinytune.bounds import is_count, shown
 from tinytune.errors import UsageError
 from tinytune.stopping.curve import Curve, Facts
 
+Entry: TypeAlias = tuple[float, int]  # a value, and the trial that had it
 FINAL = frozenset({"complete", "stopped", "failed"})  # states of trials that do not go on
 
 
@@ -39,37 +42,34 @@ def ranked(facts: Mapping[str, str]) -> str:
     )
 
 
+@dataclass
 class Halving:
     """Rungs at work: the values that were seen at each."""
 
-    def __init__(
-        self,
-        eta: int,
-        first: Callable[[int], int],
-        most: int | None,
-        group: Callable[[int], int] = lambda _: 0,
-    ) -> None:
-        """Take the first rung and the group of a trial as functions of its number."""
-        self._eta, self._first, self._most, self._group = eta, first, most, group
-        self._at: dict[tuple[int, int], list[tuple[float, int]]] = {}
-        """(group, reports) -> values and trials, rising."""
-        self._of: dict[tuple[int, int], float] = {}  # (trial, reports) -> its value there
+    eta: int
+    first: Callable[[int], int]  # a trial's number -> its first rung, in reports
+    most: int | None
+    group: Callable[[int], int] = lambda _: 0  # a trial's number -> with whom it is compared
+    _at: dict[tuple[int, int], list[Entry]] = field(default_factory=dict, init=False)
+    """(group, reports) -> values and trials, rising."""
+    _of: dict[tuple[int, int], float] = field(default_factory=dict, init=False)
+    """(trial, reports) -> its value there."""
 
     def tell(self, curve: Curve) -> None:
         """Do nothing: what counts is what was seen at the rungs."""
 
     def rung(self, curve: Curve) -> bool:
         """Return whether a rung was reached by the last report."""
-        if curve.latest != len(curve) - 1 or (self._most and len(curve) >= self._most):
+        if curve.latest != len(curve) - 1 or (self.most and len(curve) >= self.most):
             return False
-        place = self._first(curve.number)
+        place = self.first(curve.number)
         while place < len(curve):
-            place *= self._eta
+            place *= self.eta
         return place == len(curve)
 
     def note(self, number: int, place: int, value: float) -> None:
         """Take in a trial's value at a rung; an attempt that was made again counts anew."""
-        rung = (self._group(number), place)
+        rung = (self.group(number), place)
         values = self._at.setdefault(rung, [])
         before = self._of.get((number, place))
         if before is not None:
@@ -82,58 +82,66 @@ class Halving:
         if not self.rung(curve):
             return None
         value, place = curve.values[-1], len(curve)
-        values = self._at.get((self._group(curve.number), place), [])
-        kept = max(1, len(values) // self._eta)
+        values = self._at.get((self.group(curve.number), place), [])
+        kept = max(1, len(values) // self.eta)
         rank = 1 + bisect_left(values, (value, -1))  # ties are not worse
         if rank <= kept:
             return None
         return facts_of(rank, len(values), place, kept)
 
 
-class Ladder(Halving):
-    """Rungs at which trials are paused, to be resumed once they are among the best there."""
+@dataclass
+class Pausing(Halving):
+    """Rungs at which trials are paused, to be resumed later."""
 
-    pauses = True
+    pauses: ClassVar[bool] = True
+    _climbed: dict[int, int] = field(default_factory=dict, init=False)
+    """Trial -> the highest rung from which it was resumed."""
 
-    def __init__(
-        self,
-        eta: int,
-        first: Callable[[int], int],
-        most: int | None,
-        group: Callable[[int], int] = lambda _: 0,
-    ) -> None:
-        """Take the first rung and the group of a trial as functions of its number."""
-        super().__init__(eta, first, most, group)
-        self._climbed: dict[int, int] = {}  # trial -> the highest rung from which it was resumed
-        self._top: dict[int, int] = {}  # trial -> the rung where it was seen last, and may pause
-        self._here: dict[tuple[int, int], list[tuple[float, int]]] = {}  # of `_at`, those there
+    def resumed(self, number: int, place: int) -> None:
+        """Take in that a paused trial was let on from a rung."""
+        self._climbed[number] = max(place, self._climbed.get(number, 0))
+
+    def has_climbed(self, number: int, place: int) -> bool:
+        """Return whether a trial was let on from a rung, or from a higher one."""
+        return place <= self._climbed.get(number, 0)
+
+
+@dataclass
+class Ladder(Pausing):
+    """Rungs at which trials are paused unless they are among the best there, and until they are."""
+
+    _top: dict[int, int] = field(default_factory=dict, init=False)
+    """Trial -> the rung where it was seen last, and may pause."""
+    _here: dict[tuple[int, int], list[Entry]] = field(default_factory=dict, init=False)
+    """Of `_at`, those that were seen there last."""
 
     def note(self, number: int, place: int, value: float) -> None:
         """Take in a trial's value at a rung, where it may pause unless it was let on from there."""
         for rung in {place, self._top.get(number, place)}:
             self._leave(number, rung)
         super().note(number, place, value)
-        if place > self._climbed.get(number, 0):
+        if not self.has_climbed(number, place):
             self._top[number] = place
-            insort(self._here.setdefault((self._group(number), place), []), (value, number))
+            insort(self._here.setdefault((self.group(number), place), []), (value, number))
 
     def resumed(self, number: int, place: int) -> None:
         """Take in that a paused trial was let on from a rung."""
         self._leave(number, place)
-        self._climbed[number] = max(place, self._climbed.get(number, 0))
+        super().resumed(number, place)
 
     def _leave(self, number: int, place: int) -> None:
         if (number, place) in self._of:
-            here = self._here.get((self._group(number), place), [])
+            here = self._here.get((self.group(number), place), [])
             _drop(here, (self._of[number, place], number))
 
     def decide(self, curve: Curve) -> Facts | None:
         """Return the trial's rank at the rung where it pauses, None where it goes on."""
         place = len(curve)
-        if not self.rung(curve) or place <= self._climbed.get(curve.number, 0):
+        if not self.rung(curve) or self.has_climbed(curve.number, place):
             return None
-        values = self._at.get((self._group(curve.number), place), [])
-        kept = len(values) // self._eta
+        values = self._at.get((self.group(curve.number), place), [])
+        kept = len(values) // self.eta
         rank = 1 + bisect_left(values, (curve.values[-1], curve.number))
         return None if rank <= kept else facts_of(rank, len(values), place, kept)
 
@@ -144,7 +152,7 @@ class Ladder(Halving):
         """
         for rung in sorted(self._here, key=lambda rung: (-rung[1], rung[0])):
             values, here = self._at[rung], self._here[rung]
-            kept = len(values) // self._eta
+            kept = len(values) // self.eta
             for entry in here[: bisect_right(here, values[kept - 1])] if kept else ():
                 now = state(entry[1])
                 if now == "paused":
@@ -155,7 +163,7 @@ class Ladder(Halving):
         return None
 
 
-def _drop(entries: list[tuple[float, int]], entry: tuple[float, int]) -> None:
+def _drop(entries: list[Entry], entry: Entry) -> None:
     """Remove an entry from a rising list, where it is in it."""
     place = bisect_left(entries, entry)
     if place < len(entries) and entries[place] == entry:

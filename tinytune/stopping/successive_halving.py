@@ -7,13 +7,13 @@ table 1). A group waits at each rung until all of it are there; workers begin th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from tinytune.bounds import is_count, shown
 from tinytune.errors import UsageError
 from tinytune.stopping.curve import Curve, Facts
-from tinytune.stopping.halving import FINAL, Ladder, check_rungs, facts_of, ranked
+from tinytune.stopping.halving import FINAL, Pausing, check_rungs, facts_of, ranked
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,9 @@ class SuccessiveHalving:
     def start(self, seed: int) -> Groups:  # noqa: ARG002
         """Return the rule at work."""
         size = self.trials if isinstance(self.trials, int) else self._full()
-        return Groups(self.eta, self.min_steps, self.max_steps, size)
+        return Groups(
+            self.eta, lambda _: self.min_steps, self.max_steps, lambda number: number // size, size
+        )
 
     def _full(self) -> int:
         """Return eta to the number of rungs."""
@@ -73,25 +75,25 @@ class SuccessiveHalving:
         return f"{ranked(facts)}, in its group"
 
 
-class Groups(Ladder):
+@dataclass
+class Groups(Pausing):
     """Groups of trials at work: each waits at a rung until all of it are there."""
 
-    def __init__(self, eta: int, first: int, most: int, size: int) -> None:
-        super().__init__(eta, lambda _: first, most, lambda number: number // size)
-        self._size, self._begin, self._end = size, first, most
-        self._open: set[int] = set()  # groups in which one may still go on
+    size: int = 1  # of a group
+    _open: set[int] = field(default_factory=set, init=False)
+    """Groups in which one may still go on."""
 
     def note(self, number: int, place: int, value: float) -> None:
         """Take in a trial's value at a rung."""
         super().note(number, place, value)
-        self._open.add(self._group(number))
+        self._open.add(self.group(number))
 
     def decide(self, curve: Curve) -> Facts | None:
         """Return that the trial pauses, at each rung; None where it was let on from there."""
         place = len(curve)
-        if not self.rung(curve) or place <= self._climbed.get(curve.number, 0):
+        if not self.rung(curve) or self.has_climbed(curve.number, place):
             return None
-        return facts_of(0, len(self._at[self._group(curve.number), place]), place, 0)
+        return facts_of(0, len(self._at[self.group(curve.number), place]), place, 0)
 
     def promotable(self, state: Callable[[int], str]) -> tuple[int, Facts] | None:
         """Return the paused trial to be resumed: of the earliest group that has one, the best."""
@@ -102,18 +104,18 @@ class Groups(Ladder):
         return None
 
     def _of_group(self, group: int, state: Callable[[int], str]) -> tuple[int, Facts] | None:
-        members = list(range(group * self._size, (group + 1) * self._size))
-        place = self._begin
-        while members and place < self._end:
+        members = list(range(group * self.size, (group + 1) * self.size))
+        place = self.first(members[0])
+        while members and (self.most is None or place < self.most):
             for member in members:
                 if (member, place) not in self._of and state(member) not in FINAL:
                     return None  # the others wait for it
             there = sorted((self._of[m, place], m) for m in members if (m, place) in self._of)
-            kept = len(members) // self._eta
+            kept = len(members) // self.eta
             members = [member for _, member in there[:kept]]
             for rank, member in enumerate(members, 1):
-                if self._climbed.get(member, 0) < place and state(member) == "paused":
+                if not self.has_climbed(member, place) and state(member) == "paused":
                     return member, facts_of(rank, len(there), place, kept)
-            place *= self._eta
+            place *= self.eta
         self._open.discard(group)
         return None
