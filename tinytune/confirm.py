@@ -77,7 +77,7 @@ class Ranking:
     def first_choice(self) -> Confirmed:
         """The configuration that the single values would have chosen."""
         return min(
-            self.rows, key=lambda row: (_small(row.trial.value, self.goal), row.trial.number)
+            self.rows, key=lambda row: (self.goal.rank(row.trial.value), row.trial.number)
         )
 
     @property
@@ -165,9 +165,9 @@ def ordered(reader: Reader, found: Ranking, count: int) -> list[TrialRecord]:
         return trials[:count]
     numbers = {trial.number for trial in confirmed}
     known = {_key(trial) for trial in confirmed}
-    bar = min(_small(trial.value, goal) for trial in confirmed)
+    bar = min(goal.rank(trial.value) for trial in confirmed)
     others = [trial for trial in trials if trial.number not in numbers]
-    ahead = [t for t in others if _small(t.value, goal) < bar and _key(t) not in known]
+    ahead = [t for t in others if goal.rank(t.value) < bar and _key(t) not in known]
     rest = [trial for trial in others if trial not in ahead]
     return [*ahead, *confirmed, *rest][:count]
 
@@ -223,7 +223,7 @@ def confirmed(trial: TrialRecord, repeats: Sequence[TrialRecord], goal: Goal) ->
     mean = student.mean(list(values.values()), LEVEL) if values else None
     optimism = None
     if mean is not None:
-        optimism = _small(mean.mean, goal) - _small(trial.value, goal)
+        optimism = goal.rank(mean.mean) - goal.rank(trial.value)
     failed = sum(repeat.state in ("failed", "stopped") for repeat in repeats)
     return Confirmed(trial, values, failed, sum(t.told is None for t in repeats), mean, optimism)
 
@@ -241,7 +241,7 @@ def ranked(rows: Sequence[Confirmed], goal: Goal) -> list[Confirmed]:
     leader, *others = rows
     pairs = [
         [
-            _small(value, goal) - _small(leader.values[repeat], goal)
+            goal.rank(value) - goal.rank(leader.values[repeat])
             for repeat, value in row.values.items()
             if repeat in leader.values
         ]
@@ -267,14 +267,7 @@ def comparisons(count: int) -> int:
 
 def _place(row: Confirmed, goal: Goal) -> tuple[bool, float, int]:
     value = None if row.mean is None else row.mean.mean
-    return not row.counts, _small(value, goal), row.trial.number
-
-
-def _small(value: float | None, goal: Goal) -> float:
-    """Return a value as one whose small ones are good."""
-    if value is None:
-        return float("inf")
-    return value if goal.direction == "minimize" else -value
+    return not row.counts, goal.rank(value), row.trial.number
 
 
 def _key(trial: TrialRecord) -> str:

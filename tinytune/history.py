@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shlex
 from collections.abc import Sequence
@@ -30,6 +31,10 @@ class Goal:
     def small(self, value: float) -> float:
         """Return the value, or its negative, so that small is good."""
         return value if self.direction == "minimize" else -value
+
+    def rank(self, value: float | None) -> float:
+        """Return the same of what may be missing, or no number: that comes last."""
+        return math.inf if value is None or math.isnan(value) else self.small(value)
 
     def better(self, a: float, b: float) -> bool:
         """Return whether a is strictly better than b."""

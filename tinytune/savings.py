@@ -68,7 +68,7 @@ def savings(reader: Reader) -> Savings:
         name = stopping[each.part].name if each.part < len(stopping) else "?"
         rules[name] = rules.get(name, 0) + 1
     spared = {d.trial for d in decisions if d.verdict == "spared"}
-    ranked = sorted(complete, key=lambda t: _small(t.value, goal))
+    ranked = sorted(complete, key=lambda t: goal.rank(t.value))
     ranks = {trial.number: place for place, trial in enumerate(ranked, start=1)}
     judged = [ranks[number] for number in spared if number in ranks]
     return Savings(
@@ -101,13 +101,6 @@ def _last(decisions: list[Decision], stopped: list[TrialRecord]) -> list[Decisio
     return [d for d in decisions if d.verdict in _ENDS and (d.trial, d.attempt) in attempts]
 
 
-def _small(value: float | None, goal: Goal) -> float:
-    """Return a value as one whose small ones are good."""
-    number = float("nan") if value is None else value
-    number = number if goal.direction == "minimize" else -number
-    return number if number == number else float("inf")  # noqa: PLR0124 - NaN is the worst
-
-
 def _shorts(
     trials: list[TrialRecord],
     curves: dict[int, list[float]],
@@ -122,7 +115,7 @@ def _shorts(
         there = {n: curve[length - 1] for n, curve in curves.items() if len(curve) >= length}
         if length >= whole or not there:
             break
-        best = min(there, key=lambda number: (_small(there[number], goal), number))
+        best = min(there, key=lambda number: (goal.rank(there[number]), number))
         rank = ranks.get(best)
         steps = length * len(curves) + whole - length
         found.append(Short(length, steps, best, values[best] if rank else None, rank))
