@@ -1,12 +1,13 @@
 """Runs tinytune as a user's shell does: real processes, real files."""
 
 import os
+import random
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tinytune.study import Study
@@ -95,6 +96,16 @@ def ended(path: Path) -> int:
 def await_ended(path: Path, count: int, working: subprocess.Popen[str]) -> None:
     """Wait until so many trials have ended, while a command works on them."""
     await_true(lambda: ended(path) >= count and path.exists(), working)
+
+
+def kill_at_random(path: Path, command: Sequence[object], seed: str, times: int) -> None:
+    """Begin a command so many times, and kill all its processes after some more trials."""
+    moments = random.Random(seed)
+    for _ in range(times):
+        working = start(*command)
+        await_ended(path, ended(path) + 1 + moments.randrange(10), working)
+        kill_all(working)
+        working.communicate()
 
 
 def await_true(condition: Callable[[], bool], working: subprocess.Popen[str] | None = None) -> None:

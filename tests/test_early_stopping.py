@@ -2,7 +2,6 @@
 
 import json
 import math
-import random
 import sqlite3
 from contextlib import closing, suppress
 from dataclasses import replace
@@ -11,7 +10,7 @@ from typing import Annotated
 import pytest
 
 import tinytune
-from tests.shell import ROOT, await_ended, ended, kill_all, start
+from tests.shell import ROOT, kill_at_random
 from tests.shell import tinytune as shell
 from tests.studies import record
 from tests.test_cli import fails
@@ -205,12 +204,7 @@ def test_killed_at_random_nothing_is_judged_twice(tmp_path):
     path = tmp_path / "study.db"
     command = ["run", BALL, "--study", path, "--search", "random", "--trials", "60", "--stop",
                "asha+median", "--set", "steps=200", "--workers", "3"]  # fmt: skip
-    moments = random.Random("stops")
-    for _ in range(3):
-        working = start(*command)
-        await_ended(path, ended(path) + 1 + moments.randrange(10), working)
-        kill_all(working)
-        working.communicate()
+    kill_at_random(path, command, "stops", 3)
     last = shell("resume", path)
     assert last.returncode == 0, last.stderr
     found = verified(path)

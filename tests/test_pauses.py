@@ -8,7 +8,7 @@ from contextlib import closing, suppress
 
 import pytest
 
-from tests.shell import ROOT, await_ended, ended, kill_all, start
+from tests.shell import ROOT, kill_at_random
 from tests.shell import tinytune as shell
 from tests.test_early_stopping import made, verified
 from tinytune.errors import TrialStopped, UsageError
@@ -211,12 +211,7 @@ def test_killed_at_random_nobody_is_let_on_twice(tmp_path):
     rule = "asha(pause=true, max_steps=100)"
     command = ["run", BALL, "--study", path, "--search", "random", "--trials", "40",
                "--stop", rule, "--set", "steps=100", "--workers", "3"]  # fmt: skip
-    moments = random.Random("pauses")
-    for _ in range(2):
-        working = start(*command)
-        await_ended(path, ended(path) + 1 + moments.randrange(10), working)
-        kill_all(working)
-        working.communicate()
+    kill_at_random(path, command, "pauses", 2)
     last = shell("resume", path)
     assert last.returncode == 0, last.stderr
     found = verified(path)

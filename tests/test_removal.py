@@ -13,7 +13,7 @@ from tests.faults.hostile_files import spoken
 from tests.studies import make_study, run_all
 from tests.test_early_stopping import made
 from tests.test_early_stopping import verified as proved
-from tests.test_verify import end_or_go_on, found_by_anything, study_of, worker
+from tests.test_verify import found_by_anything, interleave, study_of
 from tinytune import __version__
 from tinytune.errors import TrialStopped, UsageError
 from tinytune.search.fold import Fold
@@ -128,23 +128,13 @@ def test_a_search_goes_on_as_if_a_removed_trial_had_never_been_told(tmp_path, se
 
 def take_steps(path, chance, workers, edit):
     """Let workers take steps as in tests/test_verify.py, and change the study in between."""
-    studies = [worker(path) for _ in range(workers)]
-    running = {}
-    editor = Editor(path)
-    for _ in range(300):
-        if chance.random() < 0.15:
-            edit(editor, chance)
-        index = chance.randrange(workers)
-        if index in running:
-            end_or_go_on(studies, running, index, chance)
-            continue
-        trial = studies[index].ask()
-        if trial is not None:
-            running[index] = trial
-        elif not running:
-            break
-    for study in (*studies, editor):
-        study.close()
+    with Editor(path) as editor:
+
+        def now_and_then():
+            if chance.random() < 0.15:
+                edit(editor, chance)
+
+        interleave(path, chance, workers, 300, now_and_then)
 
 
 def remove_or_restore(editor, chance):

@@ -258,11 +258,12 @@ def worker(path):
     return study
 
 
-def interleave(path, chance, workers):
+def interleave(path, chance, workers, steps=400, between=lambda: None):
     """Let workers of one study take steps in a random order; some die on the way."""
     studies = [worker(path) for _ in range(workers)]
     running = {}
-    for _ in range(400):
+    for _ in range(steps):
+        between()
         index = chance.randrange(workers)
         if index in running:
             end_or_go_on(studies, running, index, chance)
