@@ -76,9 +76,7 @@ class Ranking:
     @property
     def first_choice(self) -> Confirmed:
         """The configuration that the single values would have chosen."""
-        return min(
-            self.rows, key=lambda row: (self.goal.rank(row.trial.value), row.trial.number)
-        )
+        return min(self.rows, key=lambda row: (self.goal.rank(row.trial.value), row.trial.number))
 
     @property
     def is_noisy(self) -> bool:

@@ -88,9 +88,7 @@ class Referee:
             for (_, step), rows in groupby(reports, key=itemgetter(0, 1)):
                 metrics = {name: value for *_, name, value in rows}
                 attempt.add(step, metrics)
-                value = metrics.get(self._record.goals[0].name)
-                if value is not None:
-                    self._values[token] = value
+                self._note(token, metrics.get(self._record.goals[0].name))
             decision = store.decision_on(token.number, token.attempt)
             if decision is not None:
                 self._decisions[token] = decision

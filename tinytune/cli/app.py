@@ -27,6 +27,7 @@ from tinytune.cli.options import (
     MaxFailures,
     MaxMemory,
     NoGit,
+    Objective,
     Quiet,
     StudyFile,
     Timeout,
@@ -241,10 +242,7 @@ def resume(
     workers: Workers = 1,
     timeout: Timeout = None,
     budget_seconds: BudgetSeconds = None,
-    objective: Annotated[
-        str | None,
-        typer.Option(metavar="TARGET", help="Where the objective is now, if it is not found."),
-    ] = None,
+    objective: Objective = None,
     trial_timeout: TrialTimeout = None,
     max_memory: MaxMemory = None,
     max_failures: MaxFailures = 10,
@@ -257,7 +255,7 @@ def resume(
     debug: Debug = False,
 ) -> None:
     """Continue a study; any number of terminals may do so at once."""
-    from tinytune import loading, session
+    from tinytune import session
     from tinytune import study as studies
     from tinytune.cli import work
     from tinytune.output.formats import clean
@@ -267,13 +265,9 @@ def resume(
     keeping = (checkpoints, keep_checkpoints)
     how = work.how(*limits, *keeping, debug=debug, no_git=no_git, capture=capture)
     named = commands.given_anew(study, command) if command else objective
-    target = session.find_objective(study) if named is None else named
-    loaded = loading.load(target)
-    differs = session.check_space(study, loaded)
+    loaded, target, differs = work.own_objective(study, named, "resume")
     if differs and not quiet:
         typer.echo(f"{study}: {clean(differs)}", err=True)
-    if named is not None:
-        session.vouch(study, loaded, target)
     session.extend(study, trials, budget_steps)
     if budget_seconds is not None:
         seconds = seconds_of(budget_seconds.removeprefix("+"))

@@ -16,6 +16,7 @@ from tinytune.cli.options import (
     MaxFailures,
     MaxMemory,
     NoGit,
+    Objective,
     Quiet,
     StudyFile,
     Timeout,
@@ -43,10 +44,7 @@ def confirm(
     ] = False,
     workers: Workers = 1,
     timeout: Timeout = None,
-    objective: Annotated[
-        str | None,
-        typer.Option(metavar="TARGET", help="Where the objective is now, if it is not found."),
-    ] = None,
+    objective: Objective = None,
     trial_timeout: TrialTimeout = None,
     max_memory: MaxMemory = None,
     max_failures: MaxFailures = 10,
@@ -102,7 +100,6 @@ def _run(
     quiet: bool,
 ) -> int:
     """Run what has not been run yet, and return the exit code; load nothing where all is done."""
-    from tinytune import loading, session
     from tinytune.cli import work
     from tinytune.store.reader import Reader
     from tinytune.store.writer import Store
@@ -115,11 +112,7 @@ def _run(
         if not missing and not reader.has_open_trials(repeats_only=True):
             return 0
         seed = reader.study().seed
-    target = session.find_objective(study, "confirm") if objective is None else objective
-    loaded = loading.load(target)
-    session.check_space(study, loaded)
-    if objective is not None:
-        session.vouch(study, loaded, target)
+    loaded, target, _ = work.own_objective(study, objective, "confirm")
     if missing:
         with Store(study) as store:
             store.add_repeats(missing, seed)

@@ -31,6 +31,10 @@ BudgetSeconds = Annotated[
         "it is spent. resume also takes +10m.",
     ),
 ]
+Objective = Annotated[
+    str | None,
+    typer.Option(metavar="TARGET", help="Where the objective is now, if it is not found."),
+]
 TrialTimeout = Annotated[
     str | None, typer.Option(metavar="TIME", help="End a trial that takes longer; it has failed.")
 ]

@@ -219,6 +219,20 @@ def _advice(path: Path, *, is_done: bool, progress: Progress, record: StudyRecor
     return f"next: tinytune resume {path}"
 
 
+def own_objective(path: Path, named: str | None, command: str) -> tuple[Objective, str, str]:
+    """Load a study's objective, where it is named, or else where the study says.
+
+    Returns it, its place, and in words where the study's space was widened, or nothing.
+    StudyMismatchError unless it has the study's space; `command` is what asks for it.
+    """
+    target = session.find_objective(path, command) if named is None else named
+    loaded = loading.load(target)
+    differs = session.check_space(path, loaded)
+    if named is not None:
+        session.vouch(path, loaded, target)
+    return loaded, target, differs
+
+
 @contextmanager
 def objective_of(
     reader: Reader, named: str | None, *, trust_code: bool

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterable
 
 from tinytune import draw
 from tinytune.history import Claim, Token, TrialRecord
 from tinytune.store import rows, sql
+from tinytune.store.cells import written
 from tinytune.store.fenced import Fenced, Reported
 
 
@@ -26,7 +26,7 @@ class Again(Fenced):
             tick, _, number, *_ = self._next()
             for trial, repeat in wanted:
                 if (trial.number, repeat) not in known:
-                    params = json.dumps(trial.params, ensure_ascii=False)
+                    params = written(trial.params)
                     row = (number + count, "confirm", trial.search, draw.confirm_seed(seed, repeat),
                            None, params, tick + count + 1, trial.number, repeat)  # fmt: skip
                     self._db.change(sql.INSERT_WAITING, row)
@@ -46,9 +46,9 @@ class Again(Fenced):
         self._begun(claim)
         return claim
 
-    def _take(self, number: int, worker: int, tick: int) -> Claim:
-        """Give a waiting trial to a worker."""
-        row = self._db.one(sql.TAKE_WAITING, (worker, tick, time.time(), number)) or ()
+    def _take(self, number: int, worker: int, tick: int, query: str = sql.TAKE_WAITING) -> Claim:
+        """Give a waiting trial to a worker; by another query, a paused one."""
+        row = self._db.one(query, (worker, tick, time.time(), number)) or ()
         attempt, asked, own, is_repeat, params = self._made(rows.waiting, row, f"trial {number}")
         token = Token(number, attempt, worker)
         return Claim(token, asked, own, params, waited=True, is_repeat=is_repeat)

@@ -13,6 +13,11 @@ _INTEGER_LIMIT = 1 << 62  # ticks and numbers stay far below what SQLite can cou
 _DOTTED = re.compile(r"[^\W\d]\w*(\.([^\W\d]\w*|<locals>))*")
 
 
+def written(value: object) -> str:
+    """Return a value as a JSON document, as `document` reads it."""
+    return json.dumps(value, ensure_ascii=False)
+
+
 def document(cell: object) -> Any:
     """Return a JSON document as Python wrote it: without infinity, and not nested without end."""
     try:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
 from tinytune.history import Note, Removal, RuleSpec, SearchSpec, StudyRecord, Version
 from tinytune.space import Space
-from tinytune.store.cells import text, time, whole
+from tinytune.store.cells import text, time, whole, written
 from tinytune.store.rows import search_spec, stopping
 
 EDIT = "UPDATE clock SET tick = tick + 1, edited = tick + 1 RETURNING tick"
@@ -87,16 +86,12 @@ def note(row: Sequence[Any]) -> Note:
 
 def search_json(search: SearchSpec) -> str:
     """Return a search as it is stored."""
-    return _json({"name": search.name, "version": search.version, "options": search.options})
+    return written({"name": search.name, "version": search.version, "options": search.options})
 
 
 def stopping_json(rules: Sequence[RuleSpec], audit: float) -> str | None:
     """Return stopping rules as they are stored."""
-    return _json({"rules": list(map(vars, rules)), "audit": audit}) if rules else None
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    return written({"rules": list(map(vars, rules)), "audit": audit}) if rules else None
 
 
 def odd_ticks(ticks: Sequence[Any], last: int) -> tuple[int, int]:

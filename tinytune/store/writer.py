@@ -6,7 +6,6 @@ once the trial has been taken from it. Each change is one short transaction that
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -34,7 +33,7 @@ from tinytune.history import (
 from tinytune.space import Params
 from tinytune.store import changes, rows, sql, sql_kept, views
 from tinytune.store.again import Again
-from tinytune.store.fenced import Reported
+from tinytune.store.cells import written
 
 MOST_UNFOLDED = 16_000_000  # characters of output between two checkpoints
 MOST_SILENT = 10  # trials without a report, where nothing but steps is to end a study
@@ -63,21 +62,21 @@ def create(
     row = (
         now, version, study.space.to_json(),
         changes.search_json(study.search),
-        _json([{"name": goal.name, "direction": goal.direction} for goal in study.goals]),
-        _json(study.settings), study.seed, int(study.use_defaults), study.budget,
-        _json(study.objective.to_json()), None if source is None else source.hash,
-        None if study.copied is None else _json(study.copied),
+        written([{"name": goal.name, "direction": goal.direction} for goal in study.goals]),
+        written(study.settings), study.seed, int(study.use_defaults), study.budget,
+        written(study.objective.to_json()), None if source is None else source.hash,
+        None if study.copied is None else written(study.copied),
         changes.stopping_json(study.stopping, study.audit),
-        study.budget_steps, study.repeats, study.budget_seconds, _json(study.subject_to),
+        study.budget_steps, study.repeats, study.budget_seconds, written(study.subject_to),
     )  # fmt: skip
     statements += [(sql.INSERT_STUDY, row), (sql.INSERT_CLOCK, (len(copies), START))]
     for number, trial in enumerate(copies):
         waiting = (number, trial.origin, trial.search, trial.seed, trial.copied,
-                   _json(trial.params), number + 1, None, None)  # fmt: skip
+                   written(trial.params), number + 1, None, None)  # fmt: skip
         statements.append((sql.INSERT_WAITING, waiting))
     for lesson in study.lessons:
         of = lesson.result
-        told = (of.number, lesson.study, lesson.chain, lesson.trial, of.state, _json(of.params),
+        told = (of.number, lesson.study, lesson.chain, lesson.trial, of.state, written(of.params),
                 of.value)  # fmt: skip
         statements.append((sql.INSERT_LESSON, told))
     statements.append((sql.SEAL, ()))
@@ -204,7 +203,7 @@ class Store(Again):
     def set_objective(self, reference: ObjectiveReference, mark: str | None) -> None:
         """Write where the objective is, and the mark of the user who says so."""
         with self._db.transaction():
-            self._db.change(sql.SET_OBJECTIVE, (_json(reference.to_json()),))
+            self._db.change(sql.SET_OBJECTIVE, (written(reference.to_json()),))
             if mark is not None:
                 self._db.change(sql.INSERT_VOUCHER, (mark,))
             self._db.change(sql.SEAL)
@@ -240,14 +239,14 @@ class Store(Again):
             tick, budget, number, waiting, manual, steps, repeats, is_spent, latest = self._next()
             if latest != edited:
                 raise EditedError
-            if is_spent:
+            if is_spent or steps == 0:
                 return None
-            if steps is not None and (steps == 0 or self._is_endless(number, budget)):
-                return None
+            if steps is not None and budget is None:
+                self._check_reports(number)
             if waiting is not None:
                 claim = self._take(waiting, worker, tick + 1)
             elif (decision := promote(tick)) is not None:
-                return self._promoted(worker, decision, tick + 1, now)
+                return self._promoted(worker, decision, tick + 1)
             elif budget is not None and number - repeats >= budget:
                 return None
             else:
@@ -255,7 +254,7 @@ class Store(Again):
                 if suggest is not None and made is None:
                     return None
                 params, origin = made or (None, "search")
-                text = None if params is None else _json(params)
+                text = None if params is None else written(params)
                 suggested = None if params is None else tick + 1
                 own = draw.trial_seed(seed, number)
                 self._db.change(
@@ -267,26 +266,22 @@ class Store(Again):
         self._begun(claim)
         return claim
 
-    def _promoted(self, worker: int, decision: Decision, tick: int, now: float) -> Claim:
+    def _promoted(self, worker: int, decision: Decision, tick: int) -> Claim:
         """Let a paused trial on, as its next attempt."""
-        number = decision.trial
-        self._db.change(sql.KEEP_PAUSED, (number,))
-        row = self._db.one(sql.TAKE_PAUSED, (worker, tick, now, number)) or ()
-        attempt, asked, own, _, params = self._made(rows.waiting, row, f"trial {number}")
-        token = Token(number, attempt, worker)
-        self._reported[token] = Reported()
-        self._decided(token, replace(decision, attempt=attempt, tick=tick))
+        self._db.change(sql.KEEP_PAUSED, (decision.trial,))
+        claim = self._take(decision.trial, worker, tick, sql.TAKE_PAUSED)
+        self._begun(claim)
+        self._decided(claim.token, replace(decision, attempt=claim.token.attempt, tick=tick))
         self._db.change(sql.SET_TICK, (tick,))
-        return Claim(token, asked, own, params, waited=True)
+        return claim
 
-    def _is_endless(self, number: int, budget: int | None) -> bool:
+    def _check_reports(self, number: int) -> None:
         """Raise UsageError where only steps could end the study, and nobody reports any."""
-        if number >= MOST_SILENT and budget is None and not self.steps():
+        if number >= MOST_SILENT and not self.steps():
             raise UsageError(
                 f"{number} trials have reported no step, so the budget of steps would never be "
                 "used up: let the objective report, or say --trials N"
             )
-        return False
 
     def add(self, params: Params, search: str, seed: int) -> int:
         """Append a configuration that was given by hand, to wait for a worker; return its number.
@@ -296,7 +291,7 @@ class Store(Again):
         with self._db.transaction(durable=True):
             number, tick = self._append()
             own = draw.trial_seed(seed, number)
-            row = (number, "manual", search, own, None, _json(params), tick, None, None)
+            row = (number, "manual", search, own, None, written(params), tick, None, None)
             self._db.change(sql.INSERT_WAITING, row)
         return number
 
@@ -305,7 +300,7 @@ class Store(Again):
         with self._db.transaction(durable=True):
             number, tick = self._append()
             own = draw.trial_seed(seed, number)
-            row = (number, "manual", search, own, _json(params), tick, tick, worker, time.time())
+            row = (number, "manual", search, own, written(params), tick, tick, worker, time.time())
             self._db.change(sql.INSERT_TRIAL, row)
             self._tell(Token(number, 1, worker), outcome, Cost())
         self._db.checkpoint()
@@ -318,7 +313,7 @@ class Store(Again):
         """
         with self._db.transaction():
             tick = self._tick_if_held(token)
-            self._db.change(sql.SET_PARAMS, (_json(params), tick, origin, search, token.number))
+            self._db.change(sql.SET_PARAMS, (written(params), tick, origin, search, token.number))
 
     def report(
         self,
@@ -445,7 +440,7 @@ class Store(Again):
     def _tell(self, token: Token, outcome: Outcome, used: Cost) -> None:
         now, cost = time.time(), replace(used, steps=self.steps_of(token))
         results = (
-            outcome.value, _json(outcome.values) if outcome.values else None, outcome.error,
+            outcome.value, written(outcome.values) if outcome.values else None, outcome.error,
             outcome.traceback, outcome.violation,
         )  # fmt: skip
         tick, link = self._end(token, outcome.state, now, cost, *results)
@@ -474,13 +469,9 @@ class Store(Again):
                 self._give_back(token, "died" if died else "given back")
 
 
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False)
-
-
 def _decision(of: Decision) -> tuple[object, ...]:
     """Return a decision's row."""
-    return of.trial, of.attempt, of.tick, of.part, of.step, of.verdict, _json(of.facts)
+    return of.trial, of.attempt, of.tick, of.part, of.step, of.verdict, written(of.facts)
 
 
 def _summed(row: Sequence[object]) -> tuple[object, ...]:
