@@ -46,7 +46,10 @@ class SuccessiveHalving:
     def __post_init__(self) -> None:
         check_rungs(self.name, self.min_steps, self.eta, self.max_steps)
         if self.max_steps <= self.min_steps:
-            raise UsageError(f"{self.name}: max_steps {shown(self.max_steps)} leaves no rung")
+            raise UsageError(
+                f"{self.name}: max_steps {shown(self.max_steps)} leaves no rung: give more than "
+                f"min_steps, {self.min_steps}"
+            )
         if self.trials != "auto" and not is_count(self.trials, 2, 100_000):
             raise UsageError(
                 f"{self.name}: trials {shown(self.trials)} must be a whole number from 2 to "
