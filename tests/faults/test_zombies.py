@@ -24,12 +24,24 @@ with Study(sys.argv[1]) as study:
 """
 
 
-def zombie(path, folder, *shift):
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.faults.zombie", str(path), str(folder / "record"),
-         str(folder / "gate"), *map(str, shift)],
-        env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+@pytest.fixture
+def zombie(tmp_path):
+    """Return a function that starts a worker; whatever becomes of the test, none stays behind."""
+    started = []
+
+    def start(path, *shift):
+        child = subprocess.Popen(
+            [sys.executable, "-m", "tests.faults.zombie", str(path), str(tmp_path / "record"),
+             str(tmp_path / "gate"), *map(str, shift)],
+            env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        started.append(child)
+        return child
+
+    yield start
+    for child in started:
+        child.kill()
+        child.communicate()
 
 
 def lines(folder):
@@ -37,12 +49,15 @@ def lines(folder):
     return [line.split() for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def test_a_suspended_worker_loses_its_trial_only_by_its_lease_and_lives_on(tmp_path):
+def test_a_suspended_worker_loses_its_trial_only_by_its_lease_and_lives_on(tmp_path, zombie):
     path = make_study(tmp_path, budget=1)
-    suspended = zombie(path, tmp_path)
-    await_true(lambda: lines(tmp_path) == [[str(suspended.pid), "started", "0"]], suspended)
-    os.kill(suspended.pid, signal.SIGSTOP)
-    heir = zombie(path, tmp_path)  # it takes trial 0 when the lease is over
+    (tmp_path / "gate.suspend").touch()
+    suspended = zombie(path)
+    change = os.waitid(os.P_PID, suspended.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+    assert change.si_status == signal.SIGSTOP
+    (tmp_path / "gate.suspend").unlink()
+    assert lines(tmp_path) == [[str(suspended.pid), "started", "0"]]
+    heir = zombie(path)  # it takes trial 0 when the lease is over
     await_true(lambda: [str(heir.pid), "started", "0"] in lines(tmp_path), heir)
     set_budget(path, 3)  # so that there is something left to go on with
     (tmp_path / "gate").touch()
@@ -83,10 +98,10 @@ def test_a_suspended_worker_of_this_machine_is_not_dead(tmp_path):
 
 
 @pytest.mark.parametrize("shift", [3600, -3600])
-def test_a_wrong_wall_clock_changes_nothing(tmp_path, shift):
+def test_a_wrong_wall_clock_changes_nothing(tmp_path, zombie, shift):
     path = make_study(tmp_path, budget=6)
     (tmp_path / "gate").touch()
-    wrong, right = zombie(path, tmp_path, shift), zombie(path, tmp_path)
+    wrong, right = zombie(path, shift), zombie(path)
     for each in (wrong, right):
         out, errors = each.communicate(timeout=60)
         assert (out, each.returncode) == ("done\n", 0), errors
