@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatch
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,8 @@ def gather(objective: Objective, study: Path, *, with_git: bool = True) -> Envir
     main, root = loading.source_path(objective), loading.root(objective)
     files: dict[str, str] = {}
     sources: list[Source] = []
-    imports = {"numpy", *sys.modules}  # numpy is loaded later, by the searches that need it
+    # numpy is loaded later, by the searches that need it.
+    imports = {"numpy", *(name.partition(".")[0] for name in sys.modules)}
     if main is not None and root is not None:
         for path in _local_files(main, root):
             source = _source(path)
@@ -50,7 +52,8 @@ def gather(objective: Objective, study: Path, *, with_git: bool = True) -> Envir
             is_short = len(source.text) <= LONGEST_SOURCE
             if is_short and not _is_secret(path.relative_to(root)):
                 sources.append(source)
-            imports |= _imports(source.text)
+            imports |= {name.partition(".")[0] for name in _imports(source.text) if name[0] != "."}
+    own = {Path(name).parts[0].removesuffix(".py") for name in files}
     facts: dict[str, Any] = {
         "python": platform.python_version(),
         "implementation": platform.python_implementation(),
@@ -58,7 +61,7 @@ def gather(objective: Objective, study: Path, *, with_git: bool = True) -> Envir
         "cpu": _cpu(),
         "cores": os.cpu_count(),
         "sqlite": sqlite3.sqlite_version,
-        "packages": _packages(imports),
+        "packages": _packages(imports - sys.stdlib_module_names, own),
         "variables": {name: os.environ[name] for name in VARIABLES if name in os.environ},
         "argv": _command(),
         "folder": os.path.relpath(Path.cwd(), study.absolute().parent),
@@ -114,7 +117,7 @@ def _local_files(main: Path, root: Path) -> Iterator[Path]:
     waiting = list(found)
     while waiting and len(found) <= MOST_FILES:
         importing = waiting.pop()
-        for name in sorted(_imports(_source(importing).text, whole=True)):
+        for name in sorted(_imports(_source(importing).text)):
             for path in _files_of(name, importing, root):
                 if path not in found and _is_local(path, local):
                     found[path] = None
@@ -142,24 +145,29 @@ def _files_of(name: str, importing: Path, root: Path) -> Iterator[Path]:
                 yield path
 
 
-def _imports(text: str, *, whole: bool = False) -> set[str]:
-    """Return the modules that a source imports anywhere; only their first parts unless whole."""
+@lru_cache(maxsize=2 * MOST_FILES)
+def _imports(text: str) -> frozenset[str]:
+    """Return the modules that a source imports anywhere; `..a` is relative."""
     try:
         with _parsing:
             tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return set()
+        return frozenset()
     names: set[str] = set()
-    for node in ast.walk(tree):
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             start = "." * node.level + (node.module or "")
             between = "." if node.module else ""
             names |= {start} | {f"{start}{between}{alias.name}" for alias in node.names}
-    if whole:
-        return names
-    return {name.partition(".")[0] for name in names if not name.startswith(".")}
+        else:  # an import is a statement: expressions, which are most of a source, hold none
+            for block in ("body", "orelse", "finalbody", "handlers", "cases"):
+                inside = getattr(node, block, ())
+                waiting += inside if isinstance(inside, list) else ()
+    return frozenset(names)
 
 
 def _source(path: Path) -> Source:
@@ -176,19 +184,22 @@ def _is_secret(path: Path) -> bool:
     return any(fnmatch(part.lower(), pattern) for part in path.parts for pattern in patterns)
 
 
-def _packages(imports: set[str]) -> dict[str, str]:
-    """Return the versions of the packages that hold these modules."""
+def _packages(names: set[str], own: set[str]) -> dict[str, str]:
+    """Return the versions of the packages that hold these modules, given their first names.
+
+    A module of the objective's own is looked for only as a package of its name: of the others the
+    files are known.
+    """
     from importlib import metadata
 
-    names = {name.partition(".")[0] for name in imports} - set(sys.stdlib_module_names)
     found: dict[str, str] = {}
-    unknown = set()
+    unknown: set[str] = set()
     for name in names:
         if not name.startswith("_"):
             try:
                 found[metadata.metadata(name)["Name"]] = metadata.version(name)
             except metadata.PackageNotFoundError:
-                unknown.add(name)
+                unknown |= {name} - own
     holders = metadata.packages_distributions() if unknown else {}  # slow: reads every package
     for name in unknown:
         for holder in holders.get(name, ()):
