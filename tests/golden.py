@@ -16,7 +16,7 @@ from tinytune.testing import bowl, simulate, spaces
 
 FILE = Path(__file__).with_name("golden.json")
 TRIALS = 40
-FEWER_TRIALS = {"auto": 12}  # its model has a hash of its own
+FEWER_TRIALS = {"auto": 12, "gp": 24}  # a model is dear
 WORKERS = 4
 
 

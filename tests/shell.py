@@ -14,6 +14,7 @@ from tinytune.study import Study
 
 ROOT = Path(__file__).resolve().parents[1]
 DIGITS = ROOT / "examples" / "momentum_sgd.py"
+LONG = os.environ.get("TINYTUNE_LONG") == "1"  # `make torture`
 PATIENCE_SECONDS = int(os.environ.get("PATIENCE_SECONDS", "120"))  # less for mutants
 
 # numpy's threads would only get into each other's way: the matrices are small.

@@ -1,43 +1,42 @@
 """kill -9 at random moments: nothing is lost, nothing is done twice, and nothing is different."""
 
-import os
 import random
 
 import pytest
 
-from tests.shell import DIGITS, ROOT, await_ended, ended, kill_all, results, start, tinytune
+from tests.shell import DIGITS, LONG, ROOT, await_ended, ended, kill_all, results, start, tinytune
 from tinytune import search
 from tinytune.store.reader import Reader
 from tinytune.study import Study
 from tinytune.verify import verify
 
-KILLS = 10 if "TINYTUNE_LONG" in os.environ else 4
+KILLS = 10 if LONG else 2
 GRID = [
     "--grid",
-    "lr=6",
+    "lr=5",
     "--grid",
-    "momentum=5",
+    "momentum=3",
     "--grid",
     "batch=2",
     "--grid",
     "l2=2",
-]  # 120 points
+]  # 60 points
 
 
 @pytest.mark.parametrize(
     ("name", "options", "trials"),
-    [("random", ["--search", "random", "--trials", "120"], 120), ("grid", GRID, 120)],
+    [("random", ["--search", "random", "--trials", "60"], 60), ("grid", GRID, 60)],
     ids=["random", "grid"],
 )
 def test_killed_many_times_ends_as_if_never_killed(tmp_path, name, options, trials):
     moments = random.Random(f"{name} kills")
     calm, torn = tmp_path / "calm.db", tmp_path / "torn.db"
-    run = ["run", DIGITS, *options, "--seed", "3", "--set", "epochs=10"]
+    run = ["run", DIGITS, *options, "--seed", "3", "--set", "epochs=5"]
     assert tinytune(*run, "--study", calm).returncode == 0
     for _ in range(KILLS):
         command = ["resume", torn] if torn.exists() else [*run, "--study", torn]
         working = start(*command, "--workers", "4")
-        await_ended(torn, ended(torn) + moments.randrange(12), working)
+        await_ended(torn, ended(torn) + moments.randrange(60 // (KILLS + 1)), working)
         kill_all(working)
         working.communicate()
     last = tinytune("resume", torn)
@@ -78,7 +77,7 @@ def torn_study(folder, name, workers, trials, kills):
 
 @pytest.mark.parametrize("name", LEARNERS)
 def test_a_search_that_learns_goes_on_as_if_never_killed(tmp_path, name):
-    torn = torn_study(tmp_path, name, workers=1, trials=30, kills=3)
+    torn = torn_study(tmp_path, name, workers=1, trials=30, kills=3 if LONG else 1)
     calm = tmp_path / "calm.db"
     done = tinytune("run", OBJECTIVE, "--study", calm, "--search", name, "--trials", 30,
                     "--set", f"record={tmp_path / 'record'}")  # fmt: skip
@@ -86,7 +85,8 @@ def test_a_search_that_learns_goes_on_as_if_never_killed(tmp_path, name):
     assert results(torn) == results(calm)
 
 
-@pytest.mark.parametrize("name", LEARNERS)
+# What many workers see is checked for every search where they interleave: see test_verify.
+@pytest.mark.parametrize("name", LEARNERS if LONG else ["cma-es", "tpe"])
 def test_a_search_that_learns_loses_nothing_with_four_workers(tmp_path, name):
     path = torn_study(tmp_path, name, workers=4, trials=40, kills=3)
     with Reader(path) as reader:

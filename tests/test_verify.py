@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.faults.objective import torture
-from tests.shell import tinytune
+from tests.shell import LONG, tinytune
 from tests.studies import record
 from tinytune import __version__, changing, check, process
 from tinytune.digest import START, Sum, digest
@@ -305,7 +305,7 @@ def study_of(search, seed):
 
 
 @pytest.mark.parametrize("search", sorted({*names(), "learner"}))
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=10 if LONG else 2, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_any_interleaving_of_many_workers_with_kills_is_exact(tmp_path_factory, search, seed):
     path = tmp_path_factory.mktemp("study") / "study.db"

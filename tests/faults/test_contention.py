@@ -1,17 +1,14 @@
 """Many processes on one file: no lock errors, nothing lost or doubled, nobody starved."""
 
 import json
-import os
 import subprocess
 import sys
 
 import pytest
 
-from tests.shell import ENVIRONMENT
+from tests.shell import ENVIRONMENT, LONG
 from tests.studies import make_study
 from tinytune.store.reader import Reader
-
-LONG = bool(os.environ.get("TINYTUNE_LONG"))
 
 WORKER = """
 import json, sys, time

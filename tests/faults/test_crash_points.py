@@ -1,6 +1,5 @@
 """The run of `steps` ends, or meets an error, at each of its SQL statements in turn."""
 
-import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -8,13 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.faults.steps import BUDGET
-from tests.shell import ENVIRONMENT
+from tests.shell import ENVIRONMENT, LONG
 from tinytune import db
 from tinytune.errors import StudyFileError
 from tinytune.store.reader import Reader
 from tinytune.study import Study
 
-LONG = bool(os.environ.get("TINYTUNE_LONG"))
 FEWER = 1 if LONG else 4  # the short version tries every fourth statement
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from tests.faults.steps import Harm, install
 from tests.faults.test_disk import fill, mounted
+from tests.shell import LONG
 from tests.studies import make_study
 from tinytune import checkpoints, db, files
 from tinytune.errors import StudyFileError
@@ -17,7 +18,7 @@ from tinytune.store.reader import Reader
 from tinytune.study import Study
 from tinytune.verify import verify
 
-FEWER = 1 if os.environ.get("TINYTUNE_LONG") else 6  # the short version tries every sixth one
+FEWER = 1 if LONG else 6  # the short version tries every sixth one
 EVENTS = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir"}
 STEPS = 5
 LARGE = 200  # bytes

@@ -3,7 +3,6 @@
 import copy
 import faulthandler
 import json
-import os
 import random
 import signal
 import sqlite3
@@ -23,10 +22,10 @@ from tests.faults.hostile_files import (
     snapshot,
     spoken,
 )
+from tests.shell import LONG
 from tinytune.errors import TinytuneError
 from tinytune.study import Study
 
-LONG = os.environ.get("TINYTUNE_LONG") == "1"
 CASES = 2000 if LONG else 150  # of each of the two families, bytes and contents
 CASE_SECONDS = 10.0
 PAGE = 4096

@@ -6,7 +6,6 @@ each sync. TINYTUNE_LONG=1 tries many more of the possible states.
 """
 
 import hashlib
-import os
 import random
 import shutil
 import subprocess
@@ -19,13 +18,12 @@ from pathlib import Path
 import pytest
 
 from tests.faults.powerloss import replay, victim
-from tests.shell import ENVIRONMENT, PATIENCE_SECONDS
+from tests.shell import ENVIRONMENT, LONG, PATIENCE_SECONDS
 from tinytune.errors import TinytuneError
 from tinytune.store.reader import Reader
 from tinytune.study import Study
 
 HERE = Path(__file__).parent / "powerloss"
-LONG = os.environ.get("TINYTUNE_LONG") == "1"
 MEMORY = Path("/dev/shm")  # where recoveries, which sync, cost nothing
 FINISH_EVERY = 25 if LONG else 60  # so many states are there to one that is worked on to its end
 
