@@ -61,11 +61,17 @@ def test_uniforms_are_strictly_within_the_unit_interval(seed, number, purpose, n
     assert (u * 2**53) % 2 == 1  # the middle of one of 2^52 cells
 
 
-@pytest.mark.parametrize("bits", [0, (1 << 128) - 1])
+@given(SEEDS, st.integers(0, 2**63 - 1), st.text(max_size=9), st.lists(st.text(max_size=9)))
+def test_uniforms_of_several_names_are_those_of_each(seed, number, purpose, names):
+    found = draw.uniform_each(seed, number, purpose, tuple(names), 3)
+    assert found == [draw.uniform(seed, number, purpose, name, 3) for name in names]
+
+
+@pytest.mark.parametrize("bits", [b"\x00" * 16, b"\xff" * 16])
 def test_uniforms_at_the_ends(monkeypatch, bits):
-    monkeypatch.setattr(draw, "key", lambda *_: bits)
+    monkeypatch.setattr(draw, "_digest", lambda *_: bits)
     u = draw.uniform(0, 0, "")
-    assert u == (2.0**-53 if not bits else 1 - 2.0**-53)
+    assert u == (1 - 2.0**-53 if any(bits) else 2.0**-53)
 
 
 def test_uniforms_are_uniform():

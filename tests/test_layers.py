@@ -20,7 +20,7 @@ def module_name(path):
 ROWS = [
     {"errors"},
     {"schema", "portable", "digest", "process", "expression", "files", "trust"},
-    {"draw", "bounds", "named", "beside", "pace", "student", "pareto", "requirement"},
+    {"draw", "bounds", "named", "beside", "pace", "queue", "student", "pareto", "requirement"},
     {"distributions", "recipes"},
     {"space"},
     {"points", "history", "db", "notation"},

@@ -187,7 +187,7 @@ def test_a_run_has_a_folder_of_its_own_and_no_checkpoint_of_another(tmp_path):
             return Outcome("complete", 1.0, {"loss": 1.0})
 
     saved = []
-    trial = context.Trial(3, {}, 7, None, 2, saved.append, lambda: b"old", tmp_path)
+    trial = context.Trial(3, {}, 7, None, 2, saved.append, lambda: b"old", lambda: tmp_path)
     assert repeated.Repeated(Watching(), 2, "loss").run(trial, {}).value == 1.0
     assert seen == [(tmp_path / "run-0", None, 2), (tmp_path / "run-1", None, 2)]
     assert saved == []

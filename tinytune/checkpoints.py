@@ -190,6 +190,26 @@ def refuse_leftover(output: Path) -> None:
         )
 
 
+class Folder:
+    """The folder of one trial, which few trials use: its name is made when it is asked for."""
+
+    def __init__(self, of: Checkpoints, number: int, params: Mapping[str, object]) -> None:
+        self._of, self._number = of, number
+        self._params = dict(params)  # the objective may change its own
+        self._path: Path | None = None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether anybody has asked for it: otherwise nothing of this attempt lies there."""
+        return self._path is not None
+
+    def path(self) -> Path:
+        """Return its path; it need not be there."""
+        if self._path is None:
+            self._path = self._of.folder(self._number, self._params)
+        return self._path
+
+
 def _state(store: Store, saved: Checkpoint, folder: Path, token: Token) -> State:
     """Return what was saved; UnreadableError where it is not there, or not what it was."""
     source: State = folder / _name(saved)

@@ -52,7 +52,7 @@ class Trial:
         attempt: int = 1,
         save: Callable[[bytes | Path], None] | None = None,
         load: Callable[[], bytes | Path | None] | None = None,
-        folder: Path | None = None,
+        folder: Callable[[], Path] | None = None,
     ) -> None:
         self.number = number
         self.params: Params = {} if params is None else params
@@ -60,8 +60,8 @@ class Trial:
         self.stopped: str | None = None
         """Why a stopping rule stops or pauses this trial, None while it may go on."""
         self.attempt = attempt
-        self.folder = folder
-        """What a command's attempts leave to the next one; it need not be there yet."""
+        self.find_folder = folder
+        """Returns `folder`, whose name is not made unless somebody asks for it."""
         self.used: Cost | None = None
         """What a process of its own used, where it has one: its memory counts, not this one's."""
         self._write, self._save, self._load = write, save, load
@@ -73,6 +73,11 @@ class Trial:
         """What it reported last."""
         self.show: Callable[[Pace | None], None] | None = None
         """Who is told how far the loops are, None where nobody watches."""
+
+    @property
+    def folder(self) -> Path | None:
+        """What a command's attempts leave to the next one; it need not be there yet."""
+        return None if self.find_folder is None else self.find_folder()
 
     @property
     def should_stop(self) -> bool:

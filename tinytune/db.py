@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cache
 from pathlib import Path
+from types import TracebackType
 from typing import Any, TypeAlias, TypeVar
 from urllib.parse import quote
 
@@ -24,18 +23,18 @@ from tinytune.files import (
     file_system,
     identity,
     is_in_log_mode,
-    opened,
     published,
     refuse_foreign_log,
     refuse_leftover_log,
     refuse_other_names,
+    status,
 )
+from tinytune.queue import Queue
 from tinytune.schema import APPLICATION_ID, BUILT_OF, SCHEMA_VERSION, migrate, schema_sql
 
 BUSY_SECONDS = 60.0  # how long to wait for other processes' transactions before giving up
 CHECKPOINT_SECONDS = 1.0  # at most so often is the journal folded into the file
 _BUSY, _LOCKED = 5, 6  # SQLITE_BUSY, SQLITE_LOCKED
-_GATE, _COUNTER = 0, 1  # bytes of the write-ahead log that are locked
 _READONLY_ROLLBACK = 776  # SQLITE_READONLY_ROLLBACK, of a reader that finds a hot journal
 
 Row: TypeAlias = tuple[Any, ...]
@@ -60,76 +59,75 @@ class Database:
         self._pid = os.getpid()
         self._journal = ""
         self._synchronous = ""
-        self._queue: int | None = None  # descriptor of the write-ahead log
-        self._close_queue: Callable[[], object] = lambda: None
+        self._queue: Queue | None = None  # where there is a write-ahead log
 
     def one(self, sql: str, arguments: Arguments = ()) -> Row | None:
         """Return the first row, or None."""
-        row: Row | None = self._attempt(lambda: self._execute(sql, arguments).fetchone())
-        return row
+        return self._attempt(self._first, sql, arguments)
 
     def all(self, sql: str, arguments: Arguments = ()) -> list[Row]:
         """Return all rows."""
-        return self._attempt(lambda: self._execute(sql, arguments).fetchall())
+        return self._attempt(self._every, sql, arguments)
 
     def change(self, sql: str, arguments: Arguments = ()) -> int:
         """Run a statement inside a transaction and return how many rows it changed."""
-        return self._attempt(lambda: self._execute(sql, arguments).rowcount)
+        return self._attempt(self._count, sql, arguments)
 
     def change_many(self, sql: str, rows: Iterable[Arguments]) -> None:
         """Run a statement once for each row of arguments, inside a transaction."""
-        rows = list(rows)
-        self._attempt(lambda: self._connection.executemany(sql, rows))
+        self._attempt(self._connection.executemany, sql, list(rows))
 
-    @contextmanager
-    def transaction(self, *, durable: bool = False) -> Iterator[None]:
+    def transaction(self, *, durable: bool = False) -> AbstractContextManager[None]:
         """Hold the file's one write lock: all of the block's changes are made, or none.
 
         IMMEDIATE, since a transaction that begins by reading fails at once when it comes to write
         beside another writer. `durable` makes the commit survive a power loss, at the price of
         one fsync.
         """
-        with self._lock:
-            self._set_synchronous(self._level(durable=durable))
-            with self._turn():
-                self._attempt(lambda: self._execute("BEGIN IMMEDIATE"))
-                try:
-                    yield
-                    self._attempt(lambda: self._execute("COMMIT"))
-                except BaseException:
-                    with suppress(sqlite3.Error):
-                        if self._connection.in_transaction:
-                            self._connection.execute("ROLLBACK")
-                    raise
+        return _Transaction(self, durable=durable)
 
-    @contextmanager
-    def _turn(self) -> Iterator[None]:
-        """Wait in the kernel's queue of tinytune's writers, instead of asking SQLite over and over.
-
-        With 64 processes the asking alone took all of two processors. The locks are on the
-        write-ahead log, on which SQLite takes none; they keep order and protect nothing, so no
-        harm is done where they cannot be had or are lost. There are two, as at a counter with a
-        gate: who has just been served must go to the end of the queue before the gate, and cannot
-        slip in again before the next one has woken up.
-        """
-        if self._queue is None or self._pid != os.getpid():
-            yield
-            return
-        with suppress(OSError):
-            fcntl.lockf(self._queue, fcntl.LOCK_EX, 1, _GATE)
-            fcntl.lockf(self._queue, fcntl.LOCK_EX, 1, _COUNTER)
-            fcntl.lockf(self._queue, fcntl.LOCK_UN, 1, _GATE)
+    def begin(self, *, durable: bool) -> None:
+        """Begin a transaction, which `end` must follow; see `transaction`."""
+        self._lock.acquire()
         try:
-            yield
+            self._set_synchronous(self._level(durable=durable))
+            if self._queue is not None:
+                self._queue.wait()
+            self._attempt(self._count, "BEGIN IMMEDIATE")
+        except BaseException:
+            if self._queue is not None:
+                self._queue.leave()
+            self._lock.release()
+            raise
+
+    def end(self, *, durable: bool, is_good: bool) -> None:
+        """Commit a transaction if it `is_good`, else take it back."""
+        is_committed = False
+        try:
+            try:
+                if is_good:
+                    self._attempt(self._count, "COMMIT")
+                    is_committed = True
+            finally:
+                if not is_committed:
+                    self._roll_back()
+                if self._queue is not None:
+                    self._queue.leave()
+            if durable and is_committed and self._queue is not None:
+                self._queue.sync()
         finally:
-            with suppress(OSError):
-                fcntl.lockf(self._queue, fcntl.LOCK_UN, 2, _GATE)
+            self._lock.release()
+
+    def _roll_back(self) -> None:
+        with suppress(sqlite3.Error):
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         """Let all reads of a block see the file as it is in one moment, whoever writes."""
         with self._lock:
-            self._attempt(lambda: self._execute("BEGIN"))
+            self._attempt(self._count, "BEGIN")
             try:
                 yield
             finally:
@@ -143,12 +141,13 @@ class Database:
         defect of SQLite before 3.51.3 cannot arise. When others are writing it does nothing, and
         the next finished trial tries again.
         """
-        if not self._is_in_place():
+        found = status(self._file)
+        if found is None or (found.st_dev, found.st_ino) != self._identity:
             raise StudyFileError(
                 f"{self.path} was deleted, moved or replaced while it was in use: "
                 "put it back, then resume it"
             )
-        age_seconds = time.time() - self._file.stat().st_mtime
+        age_seconds = time.time() - found.st_mtime
         if self._journal == "wal" and not 0 <= age_seconds < CHECKPOINT_SECONDS:
             self.one("PRAGMA wal_checkpoint(FULL)")
 
@@ -158,16 +157,23 @@ class Database:
             return
         with self._lock:
             if self._journal == "wal" and self._is_in_place():
-                with self._turn(), suppress(sqlite3.Error):
-                    # The change of mode rewrites the file's first page: at NORMAL a power cut
-                    # could find its rollback journal half written, and restore zeros from it.
-                    self._connection.execute("PRAGMA synchronous=FULL")
-                    self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-                    self._rest()
-                    self._connection.close()  # before the next one tries
+                if self._queue is not None:
+                    self._queue.wait()
+                self._fold_up()
             self._connection.close()
-            self._close_queue()
-            self._queue = None
+            if self._queue is not None:
+                self._queue.close()
+                self._queue = None
+
+    def _fold_up(self) -> None:
+        """Fold the whole journal into the file, put it into rollback mode, and close it."""
+        with suppress(sqlite3.Error):
+            # The change of mode rewrites the file's first page: at NORMAL a power cut could find
+            # its rollback journal half written, and restore zeros from it.
+            self._connection.execute("PRAGMA synchronous=FULL")
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            self._rest()
+            self._connection.close()  # before the next one tries
 
     def _rest(self) -> None:
         """Put the file into rollback mode, which needs no side files even to be read.
@@ -203,9 +209,7 @@ class Database:
         self.one("PRAGMA wal_autocheckpoint=0")
         self.one("PRAGMA user_version")  # the log is made by the first read
         with suppress(OSError):
-            self._queue = opened(f"{self._file.resolve()}-wal", os.O_RDWR)
-            # Closed also where nobody closes this connection.
-            self._close_queue = weakref.finalize(self, os.close, self._queue)
+            self._queue = Queue(self.path, self._file)
 
     def _level(self, *, durable: bool) -> str:
         """Return the setting that makes a commit durable, or only safe.
@@ -214,18 +218,28 @@ class Database:
         deleted may come back, and undo what was committed.
         """
         if self._journal == "wal":
-            return "FULL" if durable else "NORMAL"
+            return "FULL" if durable and self._queue is None else "NORMAL"  # else the queue syncs
         return "EXTRA" if durable else "FULL"
 
     def _set_synchronous(self, level: str) -> None:
         if level != self._synchronous:
-            self._attempt(lambda: self._execute(f"PRAGMA synchronous={level}"))
+            self._attempt(self._count, f"PRAGMA synchronous={level}")
             self._synchronous = level
 
     def _execute(self, sql: str, arguments: Arguments = ()) -> sqlite3.Cursor:
         return self._connection.execute(sql, arguments)
 
-    def _attempt(self, run: Callable[[], T]) -> T:
+    def _first(self, sql: str, arguments: Arguments = ()) -> Row | None:
+        row: Row | None = self._execute(sql, arguments).fetchone()
+        return row
+
+    def _every(self, sql: str, arguments: Arguments = ()) -> list[Row]:
+        return self._execute(sql, arguments).fetchall()
+
+    def _count(self, sql: str, arguments: Arguments = ()) -> int:
+        return self._execute(sql, arguments).rowcount
+
+    def _attempt(self, run: Callable[..., T], *given: object) -> T:
         """Run one statement; wait while another process holds the lock, and translate errors.
 
         SQLite's own waiting backs off to 100 ms, which starves whoever waits beside a process
@@ -240,7 +254,7 @@ class Database:
         with self._lock:
             while True:
                 try:
-                    return run()
+                    return run(*given)
                 except (OverflowError, UnicodeDecodeError, SystemError) as error:
                     # A number beyond what SQLite counts to; or its message quotes damaged bytes,
                     # or a function of ours was to be given some.
@@ -255,6 +269,26 @@ class Database:
                     if now > deadline:
                         raise _explained(error, self.path) from error
                 time.sleep(0.0002 + 0.0008 * (time.perf_counter_ns() % 1009) / 1009)
+
+
+class _Transaction:
+    """What `Database.transaction` returns: a generator of contextlib's would take twice as long."""
+
+    __slots__ = ("_database", "_durable")
+
+    def __init__(self, database: Database, *, durable: bool) -> None:
+        self._database, self._durable = database, durable
+
+    def __enter__(self) -> None:
+        self._database.begin(durable=self._durable)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._database.end(durable=self._durable, is_good=kind is None)
 
 
 def open_reader(path: Path) -> Database:

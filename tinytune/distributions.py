@@ -73,13 +73,15 @@ class Float:
 
     def from_unit(self, u: float) -> float:
         """Return the value at 0 <= u <= 1."""
-        if self.size is not None:
-            return self.at(_cell(u, self.size))
+        size = None if self.step is None else self.size
+        if size is not None:
+            return self.at(_cell(u, size))
         if self.log:
             return scalars.interpolate_log(self.low, self.high, u)
         if u >= 1:  # the sum below may miss it by the last bit
             return float(self.high)
-        return _cut(self.low + u * (self.high - self.low), self.low, self.high)
+        x = self.low + u * (self.high - self.low)
+        return min(max(x, float(self.low)), float(self.high))
 
     def to_unit(self, value: Value) -> float:
         """Return where in the unit interval a value of this range lies."""

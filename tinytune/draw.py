@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 import threading
+from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.random import Philox
     from numpy.typing import NDArray
 
+_pack = struct.Struct("<QqQ").pack
 SEED_LIMIT = 1 << 63  # seeds fit a signed SQLite integer
 
 
@@ -26,13 +28,31 @@ def key(seed: int, number: int, purpose: str, name: str = "", draw: int = 0) -> 
 
 
 def _digest(seed: int, number: int, purpose: str, name: str, draw: int) -> bytes:
-    text = struct.pack("<QqQ", seed, number, draw) + f"{purpose}\0{name}".encode()
+    text = _pack(seed, number, draw) + f"{purpose}\0{name}".encode()
     return blake2b(text, digest_size=16, person=b"tinytune.v1").digest()
 
 
 def uniform(seed: int, number: int, purpose: str, name: str = "", draw: int = 0) -> float:
     """Return a number strictly between 0 and 1, one of 2^52 equally likely and evenly spaced."""
-    return ((key(seed, number, purpose, name, draw) >> 76) + 0.5) * 2.0**-52
+    found = int.from_bytes(_digest(seed, number, purpose, name, draw), "little")
+    return ((found >> 76) + 0.5) * 2.0**-52
+
+
+def uniform_each(
+    seed: int, number: int, purpose: str, names: tuple[str, ...], draw: int = 0
+) -> list[float]:
+    """Return what `uniform` does for each of some names, in half the time."""
+    start = _pack(seed, number, draw)
+    found = (
+        blake2b(start + name, digest_size=16, person=b"tinytune.v1").digest()
+        for name in _encoded(purpose, names)
+    )
+    return [((int.from_bytes(key, "little") >> 76) + 0.5) * 2.0**-52 for key in found]
+
+
+@lru_cache(maxsize=64)
+def _encoded(purpose: str, names: tuple[str, ...]) -> list[bytes]:
+    return [f"{purpose}\0{name}".encode() for name in names]
 
 
 def bits(

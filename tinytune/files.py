@@ -58,11 +58,16 @@ def check_path(path: Path) -> None:
 
 def identity(path: Path) -> tuple[int, int] | None:
     """Return what tells a file from another one of the same name, None where there is none."""
+    found = status(path)
+    return None if found is None else (found.st_dev, found.st_ino)
+
+
+def status(path: Path) -> os.stat_result | None:
+    """Return what the system knows of a file, None where there is none."""
     try:
-        found = path.stat()
+        return path.stat()
     except OSError:
         return None
-    return found.st_dev, found.st_ino
 
 
 def refuse_leftover_log(path: Path) -> None:

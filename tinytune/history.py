@@ -8,7 +8,7 @@ import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from tinytune.errors import UsageError
 from tinytune.process import Identity
@@ -240,8 +240,7 @@ class Version:
         )
 
 
-@dataclass(frozen=True)
-class Token:
+class Token(NamedTuple):  # not a dataclass: it is looked up a dozen times a trial
     """The right to write about a running trial: it fences out whoever lost that trial."""
 
     number: int
@@ -328,11 +327,6 @@ class Cost:
     cpu_seconds: float | None = None
     memory_mb: float | None = None  # 10^6 bytes
     steps: int | None = None  # different ones that were reported; None: none
-
-    @property
-    def row(self) -> tuple[float | None, float | None, float | None, int | None]:
-        """What the columns of an attempt hold, in their order."""
-        return self.seconds, self.cpu_seconds, self.memory_mb, self.steps
 
 
 COSTS = ("seconds", "cpu_seconds", "memory_mb", "steps")  # names that objectives and limits know

@@ -37,13 +37,13 @@ class Meter:
             _forget_peak()
         self._cpu = cpu_seconds()
 
-    def read(self) -> Cost:
-        """Return what it took until now."""
+    def read(self, steps: int | None = None) -> Cost:
+        """Return what it took until now, with the number of steps that its owner has counted."""
         seconds = time.monotonic() - self._began
         now = cpu_seconds()
         if not self._is_whole or self._cpu is None or now is None:
-            return Cost(seconds)
-        return Cost(seconds, max(0.0, now - self._cpu), peak_mb())
+            return Cost(seconds, steps=steps)
+        return Cost(seconds, max(0.0, now - self._cpu), peak_mb(), steps)
 
 
 def cpu_seconds() -> float | None:

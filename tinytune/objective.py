@@ -166,6 +166,8 @@ def _number(value: object) -> tuple[float | None, str]:
     """Return a finite number, or why there is none."""
     if value is None:
         return None, "None: end it with `return loss`"
+    if type(value) is float and math.isfinite(value):
+        return value, ""
     try:
         if not _is_real(value):
             return None, f"{shown(value)}, a {type(value).__name__}, not a number"

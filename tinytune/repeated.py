@@ -11,6 +11,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Protocol
 
 from tinytune import draw
@@ -99,7 +101,8 @@ def _part(trial: Trial, repeat: int) -> Trial:
     It has no checkpoints, since an attempt begins with the first run again; a command's folder is
     each run's own.
     """
-    folder = None if trial.folder is None else trial.folder / f"run-{repeat}"
+    found = trial.folder
+    folder = None if found is None else partial(Path, found, f"run-{repeat}")
     seed = trial.seed if repeat == 0 else draw.repeat_seed(trial.seed, repeat)
     one = Trial(trial.number, trial.params, seed, _write(trial, repeat), trial.attempt, None, None,
                 folder)  # fmt: skip

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from tinytune import requirement
 from tinytune.expression import ExpressionError
@@ -34,7 +33,8 @@ def settled(
         missed = requirement.violation(requirements, values) if requirements else None
     except ExpressionError as error:
         return failed(f"what its results have to meet {error}")
-    return replace(outcome, value=values[goals[0].name], values=values, violation=missed)
+    value = values[goals[0].name]
+    return Outcome(outcome.state, value, values, outcome.error, outcome.traceback, missed)
 
 
 def _missing(name: str) -> str:

@@ -123,6 +123,11 @@ class Space:
         return {parameter.name: parameter for parameter in self.parameters}
 
     @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The names of the parameters."""
+        return tuple(parameter.name for parameter in self.parameters)
+
+    @cached_property
     def has_conditions(self) -> bool:
         """Whether a parameter exists only beside some values of others."""
         return any(parameter.conditions for parameter in self.parameters)
@@ -162,7 +167,14 @@ class Space:
     def sample(self, seed: int, number: int, purpose: str) -> Params:
         """Return a random configuration that meets the constraints; pure in its arguments."""
         for attempt in range(_DRAWS):
-            params = self.from_units(partial(_drawn, seed, number, purpose, attempt))
+            if self.has_conditions:
+                params = self.from_units(partial(draw.uniform, seed, number, purpose, draw=attempt))
+            else:
+                units = draw.uniform_each(seed, number, purpose, self.names, attempt)
+                params = {
+                    p.name: p.distribution.from_unit(u)
+                    for p, u in zip(self.parameters, units, strict=True)
+                }
             if self.allows(params):
                 return params
         raise SpaceError(
@@ -172,6 +184,8 @@ class Space:
 
     def allows(self, params: Mapping[str, Value]) -> bool:
         """Return whether every constraint holds whose parameters are all active."""
+        if not self.constraints:
+            return True
         try:
             return all(
                 constraint.holds(params)
@@ -401,7 +415,3 @@ def _constraint(text: str, distributions: Mapping[str, Distribution]) -> Express
     if not constraint.names:
         raise SpaceError(f"constraint {text!r} uses no parameter: use {', '.join(distributions)}")
     return constraint
-
-
-def _drawn(seed: int, number: int, purpose: str, attempt: int, name: str) -> float:
-    return draw.uniform(seed, number, purpose, name, attempt)

@@ -21,7 +21,7 @@ from tinytune import (
     process,
     requirement,
 )
-from tinytune.checkpoints import BESIDE, Checkpoints, Keeping
+from tinytune.checkpoints import BESIDE, Checkpoints, Folder, Keeping
 from tinytune.context import Trial
 from tinytune.errors import StudyFileError, StudyMismatchError, TrialStopped, UsageError
 from tinytune.history import (
@@ -91,7 +91,7 @@ class Study:
         self._keeping = checkpoints
         self._checkpoints = Checkpoints(self._file, self.record.created, checkpoints)
         self._requirements = requirement.parsed(self.record.subject_to)
-        self._held: dict[int, tuple[Token, Meter]] = {}  # by number
+        self._held: dict[int, tuple[Token, Meter, Folder]] = {}  # by number
 
     def __enter__(self) -> Self:
         return self
@@ -163,17 +163,17 @@ class Study:
         elif claim.waited:
             params = self.space.checked(params)
         token = claim.token
-        self._held[token.number] = (token, Meter())
-        folder = self._checkpoints.folder(token.number, params)
+        folder = Folder(self._checkpoints, token.number, params)
+        self._held[token.number] = (token, Meter(), folder)
         return Trial(
             token.number,
             params,
             claim.seed,
             self._write(claim),
             token.attempt,
-            lambda state: self._save(token, folder, state),
-            lambda: self._load(token, folder),
-            folder,
+            lambda state: self._save(token, folder.path(), state),
+            lambda: self._load(token, folder.path()),
+            folder.path,
         )
 
     def _save(self, token: Token, folder: Path, state: bytes | Path) -> None:
@@ -213,19 +213,19 @@ class Study:
             raise UsageError(
                 f"trial {trial.number} is not running here: ask for it, and tell it once"
             )
-        token, meter = self._held.pop(trial.number)
-        cost = _cost(meter, trial)
+        token, meter, folder = self._held.pop(trial.number)
+        cost = _cost(meter, trial, self._writer.steps_of(token))
+        referee = self._referee_of(token.number)
         result: Outcome | None = None
         if isinstance(value, Outcome):
             result = value
-        elif value is not None or not self._referee_of(token.number).is_stopped(token):
+        elif value is not None or not referee.is_stopped(token):
             result = outcome(value, self.record.goals)
-        ending, decision = self._referee_of(token.number).ended(token, result)
-        cost = replace(cost, steps=self._writer.steps_of(token))
+        ending, decision = referee.ended(token, result)
         ending = settled(ending, cost, self.record.goals, self._requirements)
         self._writer.tell(token, ending, cost.seconds or 0.0, decision, cost)
-        if trial.folder is not None and ending.state != "paused":
-            self._checkpoints.clear(token, trial.folder)
+        if ending.state != "paused" and (folder.is_known or token.attempt > 1):
+            self._checkpoints.clear(token, folder.path())
         return ending
 
     def add(self, params: Mapping[str, object], value: object = None) -> int:
@@ -249,12 +249,13 @@ class Study:
         for running in self._writer.running():
             if running.token.number == number and running.process == process.BY_HAND:
                 age_seconds = max(0.0, time.time() - running.started)
-                self._held[number] = (running.token, Meter(age_seconds))
                 self._timeline = self._writer.timeline()
                 found = self._reader.trial(number)
                 if found is not None:
-                    folder = self._checkpoints.folder(number, found.params or {})
-                    return Trial(number, found.params, found.seed, folder=folder)
+                    folder = Folder(self._checkpoints, number, found.params or {})
+                    folder.path()  # whoever asked for it may have used it
+                    self._held[number] = (running.token, Meter(age_seconds), folder)
+                    return Trial(number, found.params, found.seed, folder=folder.path)
         raise UsageError(
             f"trial {number} of {self.path} was not asked for by hand, or has ended: "
             f"see `tinytune status {self.path}`"
@@ -262,7 +263,7 @@ class Study:
 
     def give_back(self, trial: Trial) -> None:
         """Return an unfinished trial: it runs again later, and nothing counts against it."""
-        token, meter = self._held.pop(trial.number)
+        token, meter, _ = self._held.pop(trial.number)
         cost = _cost(meter, trial)
         self._referee_of(token.number).forget(token)
         self._writer.give_back(token, cost)
@@ -382,8 +383,8 @@ class Study:
         return self._referees[era.place]
 
 
-def _cost(meter: Meter, trial: Trial) -> Cost:
-    cost = meter.read()
+def _cost(meter: Meter, trial: Trial, steps: int | None = None) -> Cost:
+    cost = meter.read(steps)
     return cost if trial.used is None else replace(cost, memory_mb=trial.used.memory_mb)
 
 

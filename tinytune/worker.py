@@ -202,5 +202,5 @@ def _held_off(trial: Trial, interrupt: Interrupt, broken: list[StudyFileError]) 
         trial.attempt,
         guarded(trial.save),
         guarded(trial.load),
-        trial.folder,
+        trial.find_folder,
     )

@@ -13,15 +13,18 @@ _INTEGER_LIMIT = 1 << 62  # ticks and numbers stay far below what SQLite can cou
 _DOTTED = re.compile(r"[^\W\d]\w*(\.([^\W\d]\w*|<locals>))*")
 
 
+_encoder = json.JSONEncoder(ensure_ascii=False)  # json.dumps would make one for each call
+
+
 def written(value: object) -> str:
     """Return a value as a JSON document, as `document` reads it."""
-    return json.dumps(value, ensure_ascii=False)
+    return _encoder.encode(value)
 
 
 def document(cell: object) -> Any:
     """Return a JSON document as Python wrote it: without infinity, and not nested without end."""
     try:
-        return json.loads(text(cell), parse_constant=_refuse)
+        return _decoder.decode(text(cell))
     except RecursionError:
         raise ValueError("a document is nested too deeply") from None
 
@@ -38,6 +41,9 @@ def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no number of a study")
 
 
+_decoder = json.JSONDecoder(parse_constant=_refuse)
+
+
 def mapping_of(cell: object) -> dict[str, Any]:
     """Return a JSON object, whose numbers are finite."""
     found = mapping(document(cell))
@@ -45,13 +51,14 @@ def mapping_of(cell: object) -> dict[str, Any]:
     return found
 
 
-def _check_numbers(found: object) -> None:
+def _check_numbers(found: dict[str, Any] | list[Any]) -> None:
     """Refuse numbers that JSON can write and a float cannot hold, such as 1e999."""
-    parts = found.values() if isinstance(found, dict) else found if isinstance(found, list) else ()
-    for part in parts:
-        if isinstance(part, float) and not math.isfinite(part):
-            raise ValueError("a number is infinite")
-        _check_numbers(part)
+    for part in found.values() if isinstance(found, dict) else found:
+        if isinstance(part, float):
+            if not math.isfinite(part):
+                raise ValueError("a number is infinite")
+        elif isinstance(part, (dict, list)):
+            _check_numbers(part)
 
 
 def mapping(found: object) -> dict[str, Any]:
@@ -100,6 +107,8 @@ def path(value: object) -> str | None:
 
 def whole(value: object, low: int = 0, limit: int = _INTEGER_LIMIT) -> int:
     """Return a whole number from `low` to below `limit`."""
+    if type(value) is int and low <= value < limit:
+        return value
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value < limit:
         raise ValueError(f"{value!r:.40} is no whole number from {low} on")
     return value
@@ -117,6 +126,8 @@ def real(value: object) -> float:
 
 def finite(value: object) -> float:
     """Return a number that is neither infinite nor NaN."""
+    if type(value) is float and math.isfinite(value):
+        return value
     number = real(value)
     if not math.isfinite(number):
         raise ValueError(f"{number} is no finite number")

@@ -100,6 +100,13 @@ class Fenced(Reader):
         (count,) = self._db.one(sql.COUNT_STEPS_OF, (token.number, token.attempt)) or (0,)
         return int(count) or None
 
+    def _cost_row(
+        self, token: Token, used: Cost, seconds: float | None = None
+    ) -> tuple[object, ...]:
+        """Return what the columns of an attempt hold, in their order; the steps are counted."""
+        taken = used.seconds if seconds is None else seconds
+        return taken, used.cpu_seconds, used.memory_mb, self.steps_of(token)
+
     def _by_signs(self, token: Token) -> Cost:
         """Return how long an attempt ran whose end only others saw: until now, the moment they did.
 

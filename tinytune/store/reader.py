@@ -467,9 +467,9 @@ class Reader:
         """Return (trial, tick) of each failure of a trial that was to run again."""
         return self._all(rows.failed_attempt, sql.SELECT_FAILED_ATTEMPTS)
 
-    def _next(self) -> rows.Next:
+    def _next(self, query: str = sql.SELECT_NEXT) -> rows.Next:
         """Return what a claim looks at: see `rows.next_one`."""
-        row = self._db.one(sql.SELECT_NEXT, (time.time(),)) or sql.NOTHING
+        row = self._db.one(query, (time.time(),)) or ()
         return self._made(rows.next_one, row, "a clock")
 
     def _records(self, query: str, arguments: Sequence[object] = ()) -> list[TrialRecord]:

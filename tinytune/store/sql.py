@@ -182,24 +182,26 @@ _RUNNING_SECONDS = """
 coalesce((SELECT sum(max(0, ?1 - t.started)) FROM trial AS t JOIN worker AS w ON t.worker = w.id
           WHERE t.state = 'running' AND NOT (w.machine = 'by hand' AND w.pid = 0)), 0)
 """
-_SPENT_SECONDS = "(SELECT complete + stopped + failed + paused + died + given_back FROM clock)"
+_SPENT_SECONDS = "complete + stopped + failed + paused + died + given_back"  # of the clock
 IS_SPENT = f"""
 coalesce((SELECT budget_seconds FROM study) <= {_SPENT_SECONDS} + {_RUNNING_SECONDS}, 0)
 """
 SELECT_SPENT = "SELECT complete, stopped, failed, paused, died, given_back FROM clock"
-SELECT_NEXT = f"""
-SELECT (SELECT tick FROM clock),
+_NEXT = f"""
+tick,
        (SELECT budget FROM study),
        (SELECT coalesce(max(number) + 1, 0) FROM trial),
        (SELECT min(number) FROM trial WHERE state = 'waiting'),
        (SELECT v.first + (SELECT count(*) FROM trial WHERE origin = 'manual' AND number >= v.first)
                        - (SELECT count(*) FROM trial WHERE confirms < v.first AND number < v.first)
         FROM (SELECT coalesce(max(first), 0) AS first FROM version) AS v),
-       (SELECT budget_steps - steps FROM study, clock),
+       (SELECT budget_steps FROM study) - steps,
        (SELECT count(*) FROM trial WHERE confirms IS NOT NULL),
-       (SELECT {IS_SPENT}),
-       (SELECT edited FROM clock)
+       {IS_SPENT},
+       edited
 """
+SELECT_NEXT = f"SELECT {_NEXT} FROM clock"
+TAKE_NEXT = f"UPDATE clock SET tick = tick + 1 RETURNING {_NEXT}"  # one statement in place of two
 NEXT_NUMBER = "SELECT coalesce(max(number) + 1, 0) FROM trial"
 INSERT_TRIAL = """
 INSERT INTO trial (number, state, origin, search, seed, params, asked, suggested, attempt, worker,
@@ -377,7 +379,7 @@ SELECT (SELECT coalesce(max(number) + 1, 0) FROM trial), {", ".join(_IN_STATES)}
 HAS_OPEN = f"""
 SELECT EXISTS (SELECT 1 FROM trial WHERE state = 'waiting' AND (confirms IS NOT NULL OR NOT ?1))
        AND (?1 OR coalesce((SELECT budget_steps > steps FROM study, clock), 1)
-                  AND NOT {IS_SPENT.replace("?1", "?2")})
+                  AND NOT (SELECT {IS_SPENT.replace("?1", "?2")} FROM clock))
     OR EXISTS (SELECT 1 FROM trial JOIN worker ON trial.worker = worker.id
                WHERE state = 'running' AND NOT (machine = 'by hand' AND pid = 0)
                    AND (confirms IS NOT NULL OR NOT ?1))
@@ -460,5 +462,3 @@ ORDER BY number
 """
 SELECT_FAILED_ATTEMPTS = "SELECT trial, tick FROM attempt WHERE ending = 'failed' ORDER BY tick"
 SELECT_PAUSED_ATTEMPTS = "SELECT trial, attempt, tick FROM attempt WHERE ending = 'paused'"
-
-NOTHING = (0, None, 0, None, 0, None, 0, 0, 0)  # in place of SELECT_NEXT's row

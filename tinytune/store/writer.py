@@ -40,6 +40,10 @@ MOST_SILENT = 10  # trials without a report, where nothing but steps is to end a
 MAX_DEATHS = 3  # after so many dead workers, without a further checkpoint, a trial has failed
 
 
+class _NothingError(Exception):
+    """There is no trial to take: the transaction is taken back."""
+
+
 class EditedError(Exception):
     """The study was changed by somebody since its changes were read: read them, and try again."""
 
@@ -234,37 +238,49 @@ class Store(Again):
         it is taken without params. `edited` is the tick of the latest change that the caller
         knows; EditedError, with nothing taken, where there is a later one.
         """
-        now = time.time()
-        with self._db.transaction():
-            tick, budget, number, waiting, manual, steps, repeats, is_spent, latest = self._next()
-            if latest != edited:
-                raise EditedError
-            if is_spent or steps == 0:
-                return None
-            if steps is not None and budget is None:
-                self._check_reports(number)
-            if waiting is not None:
-                claim = self._take(waiting, worker, tick + 1)
-            elif (decision := promote(tick)) is not None:
-                return self._promoted(worker, decision, tick + 1)
-            elif budget is not None and number - repeats >= budget:
-                return None
-            else:
-                made = None if suggest is None else suggest(number - manual - repeats)
-                if suggest is not None and made is None:
-                    return None
-                params, origin = made or (None, "search")
-                text = None if params is None else written(params)
-                suggested = None if params is None else tick + 1
-                own = draw.trial_seed(seed, number)
-                self._db.change(
-                    sql.INSERT_TRIAL,
-                    (number, origin, search, own, text, tick + 1, suggested, worker, now),
-                )
-                claim = Claim(Token(number, 1, worker), tick + 1, own, params, waited=False)
-            self._db.change(sql.SET_TICK, (tick + 1,))
+        try:
+            with self._db.transaction():
+                found = self._next(sql.TAKE_NEXT)
+                tick, budget, number, waiting, manual, steps, repeats, is_spent, latest = found
+                if latest != edited:
+                    raise EditedError
+                if is_spent or steps == 0:
+                    raise _NothingError
+                if steps is not None and budget is None:
+                    self._check_reports(number)
+                if waiting is not None:
+                    claim = self._take(waiting, worker, tick)
+                elif (decision := promote(tick - 1)) is not None:
+                    return self._promoted(worker, decision, tick)
+                elif budget is not None and number - repeats >= budget:
+                    raise _NothingError
+                else:
+                    made = suggest and suggest(number - manual - repeats)
+                    if suggest is not None and made is None:
+                        raise _NothingError
+                    claim = self._appended(number, made, search, seed, worker, tick)
+        except _NothingError:
+            return None
         self._begun(claim)
         return claim
+
+    def _appended(
+        self,
+        number: int,
+        made: tuple[Params, str] | None,
+        search: str,
+        seed: int,
+        worker: int,
+        tick: int,
+    ) -> Claim:
+        """Append a new trial for a worker, with its params and origin if they are known."""
+        params, origin = made or (None, "search")
+        text = None if params is None else written(params)
+        suggested = None if params is None else tick
+        own = draw.trial_seed(seed, number)
+        row = (number, origin, search, own, text, tick, suggested, worker, time.time())
+        self._db.change(sql.INSERT_TRIAL, row)
+        return Claim(Token(number, 1, worker), tick, own, params, waited=False)
 
     def _promoted(self, worker: int, decision: Decision, tick: int) -> Claim:
         """Let a paused trial on, as its next attempt."""
@@ -272,7 +288,6 @@ class Store(Again):
         claim = self._take(decision.trial, worker, tick, sql.TAKE_PAUSED)
         self._begun(claim)
         self._decided(claim.token, replace(decision, attempt=claim.token.attempt, tick=tick))
-        self._db.change(sql.SET_TICK, (tick,))
         return claim
 
     def _check_reports(self, number: int) -> None:
@@ -385,7 +400,7 @@ class Store(Again):
         with self._db.transaction(durable=True):
             if decision is not None:
                 self._decided(token, decision)
-            self._tell(token, outcome, replace(used, seconds=seconds))
+            self._tell(token, outcome, used, seconds)
         self._db.checkpoint()
 
     def give_back(self, token: Token, used: Cost | None = None) -> None:
@@ -425,35 +440,37 @@ class Store(Again):
             self._db.change(sql.INSERT_ENVIRONMENT, (environment.hash, environment.facts, now))
 
     def _end(
-        self, token: Token, kind: str, now: float, cost: Cost, *more: object
+        self, token: Token, kind: str, now: float, cost: tuple[object, ...], *more: object
     ) -> tuple[int, str]:
         """Take a tick, add up the seconds, and make a link of the chain, behind the same fence."""
         held = (token.number, token.attempt, token.worker)
         reported = self._reported.pop(token, None)
         self._last_steps.pop(token, None)
         known = None if reported is None else reported.sum.finalize()
-        ending = digest(kind, now, *cost.row, *more)
-        row = self._db.one(sql.END_IF_HELD, (*held, ending, known, kind, cost.seconds or 0.0))
+        ending = digest(kind, now, *cost, *more)
+        row = self._db.one(sql.END_IF_HELD, (*held, ending, known, kind, cost[0] or 0.0))
         tick, link = self._held(token, row)
         return int(tick), str(link)
 
-    def _tell(self, token: Token, outcome: Outcome, used: Cost) -> None:
-        now, cost = time.time(), replace(used, steps=self.steps_of(token))
+    def _tell(
+        self, token: Token, outcome: Outcome, used: Cost, seconds: float | None = None
+    ) -> None:
+        now, cost = time.time(), self._cost_row(token, used, seconds)
         results = (
             outcome.value, written(outcome.values) if outcome.values else None, outcome.error,
             outcome.traceback, outcome.violation,
         )  # fmt: skip
         tick, link = self._end(token, outcome.state, now, cost, *results)
-        ending = (tick, link, outcome.state, now, *cost.row, *results, token.number)
+        ending = (tick, link, outcome.state, now, *cost, *results, token.number)
         self._db.change(sql.TELL, ending)
         if outcome.state != "paused":  # it goes on from there
             self._clear(token)
 
     def _give_back(self, token: Token, ending: str, used: Cost | None = None) -> None:
         used = self._by_signs(token) if used is None else used
-        now, cost = time.time(), replace(used, steps=self.steps_of(token))
+        now, cost = time.time(), self._cost_row(token, used)
         tick, link = self._end(token, ending, now, cost, *[None] * 5)
-        row = (tick, link, ending, now, *cost.row, token.number)
+        row = (tick, link, ending, now, *cost, token.number)
         self._db.change(sql.INSERT_ATTEMPT, row)
         self._db.change(sql.GIVE_BACK, (int(ending == "died"), token.number))
 
