@@ -214,12 +214,23 @@ def _repeated(trial: TrialRecord, confirmed: TrialRecord | None, space: Space) -
 
 
 def _differences(stored: Params, computed: Params, space: Space) -> tuple[Difference, ...]:
+    if _is_same(stored, computed):  # as good as always
+        return ()
     different = [
         name
         for name in dict.fromkeys([*stored, *computed])
         if name not in stored or name not in computed or repr(stored[name]) != repr(computed[name])
     ]
     return tuple(_difference(space, name, stored, computed) for name in different)
+
+
+def _is_same(stored: Params, computed: Params) -> bool:
+    """Return at once whether two configurations are the same; False also where a zero has a sign.
+
+    Equal numbers may differ: 1, 1.0 and true, or 0.0 and -0.0.
+    """
+    kinds = [*map(type, stored.values())] == [*map(type, computed.values())]
+    return kinds and stored == computed and [*stored] == [*computed] and 0 not in stored.values()
 
 
 def _difference(space: Space, name: str, stored: Params, computed: Params) -> Difference:

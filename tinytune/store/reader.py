@@ -141,8 +141,7 @@ class Reader:
 
     def latest_environment(self) -> Environment | None:
         """Return what the last worker that joined ran in, None where none has said."""
-        found = self._all(rows.environment, sql.SELECT_LATEST_ENVIRONMENT)
-        return found[0] if found else None
+        return next(iter(self._all(rows.environment, sql.SELECT_LATEST_ENVIRONMENT)), None)
 
     def environment_of(self, worker: int) -> Environment | None:
         """Return what a worker ran in, None where it did not say."""
@@ -188,8 +187,7 @@ class Reader:
 
     def nearest(self) -> TrialRecord | None:
         """Return the complete trial that comes nearest to what results have to meet."""
-        records = self._records(sql.SELECT_NEAREST)
-        return records[0] if records else None
+        return next(iter(self._records(sql.SELECT_NEAREST)), None)
 
     def trials(
         self,
@@ -371,12 +369,15 @@ class Reader:
         broken = []
         spent = dict.fromkeys(sql.ENDINGS, 0.0)
         previous = START
-        for count, row in enumerate(self._db.all(sql.SELECT_ENDINGS)):
+        endings = self._db.all(sql.SELECT_ENDINGS)
+        reporting = {each for query in sql.SELECT_WITH_REPORTS for each in self._db.all(query)}
+        for count, row in enumerate(endings):
             before(count)
-            tick, link, attempt = row[0], row[1], row[14]
-            number = self._made(rows.number, row[13:14], "the number of a trial")
-            (reported,) = self._db.one(sql.SELECT_REPORTED, (number, attempt)) or ("",)
-            if link != digest(previous, tick, digest(*row[2:13]), reported, *row[13:]):
+            link, which, reported = row[1], row[13:15], START
+            number = self._made(rows.number, which, "the number of a trial")
+            if which in reporting:
+                (reported,) = self._db.one(sql.SELECT_REPORTED, which) or ("",)
+            if link != digest(previous, row[0], digest(*row[2:13]), reported, *row[13:]):
                 broken.append(number)
             previous = link  # so that one difference does not make all that follow differ
             spent[row[2]] = spent.get(row[2], 0.0) + (row[4] or 0.0)
@@ -430,8 +431,7 @@ class Reader:
 
     def last_failed(self) -> TrialRecord | None:
         """Return the trial that failed last."""
-        records = self._records(sql.LAST_FAILED)
-        return records[0] if records else None
+        return next(iter(self._records(sql.LAST_FAILED)), None)
 
     def tick(self) -> int:
         """Return the last tick that was taken."""

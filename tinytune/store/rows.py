@@ -438,6 +438,6 @@ def _goals(found: object) -> tuple[Goal, ...]:
 
 def _params(found: dict[str, Any]) -> dict[str, Any]:
     for name, value in found.items():
-        if not (value is None or isinstance(value, (str, int, float))):
+        if not (value is None or isinstance(value, (float, int, str))):
             raise ValueError(f"parameter {name!r:.40} has the value {value!r:.40}")
     return found

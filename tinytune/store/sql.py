@@ -124,6 +124,10 @@ SELECT coalesce(digest_sum(name, step, tick, value, time), '{START}') FROM (
     UNION ALL
     SELECT source, step, tick, upto * 1.0, NULL FROM continuation WHERE trial = ?1 AND attempt = ?2)
 """
+SELECT_WITH_REPORTS = [
+    f"SELECT DISTINCT trial, attempt FROM {table}"
+    for table in ("metric", "decision", "continuation")
+]
 ENDINGS = ("complete", "stopped", "failed", "paused", "died", "given back")
 _SPENT = ", ".join(
     f"{ending.replace(' ', '_')} = {ending.replace(' ', '_')} + iif(?6 = '{ending}', ?7, 0)"
@@ -216,7 +220,8 @@ VALUES (?1, 'waiting', ?2, ?3, ?4, ?5, ?6, ?7, ?7, 0, ?8, ?9,
 """
 SELECT_BROKEN_TRIALS = """
 SELECT number FROM trial
-WHERE seal <> digest(number, origin, search, seed, copied, params, asked, confirms, repeat)
+WHERE seal IS NOT NULL  -- so that the digest is not made for all the others
+    AND seal <> digest(number, origin, search, seed, copied, params, asked, confirms, repeat)
    OR seal IS NULL AND told IS NULL AND (origin IN ('manual', 'copy') OR copied IS NOT NULL)
    OR seal IS NULL AND confirms IS NOT NULL
 """
