@@ -1,14 +1,15 @@
 """Counting and numbering the points of a finite space, against listing them all."""
 
 import itertools
+import math
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tinytune.distributions import Between, Choice, Float, Int
-from tinytune.points import Points, Values
+from tinytune.points import Marks, Points, Values
 from tinytune.space import Space
 
 
@@ -173,3 +174,32 @@ def test_values_are_a_sequence():
     assert 0.5 in values
     with pytest.raises(IndexError):
         values[5]
+
+
+@given(
+    st.floats(-1e300, 1e300), st.floats(-1e300, 1e300), st.booleans(), st.integers(2, 40),
+    st.data(),
+)  # fmt: skip
+def test_marks_are_what_spread_lists(low, high, log, count, data):
+    low, high = sorted((low, high) if not log else (abs(low), abs(high)))
+    assume(low < high and (low > 0 or not log))
+    of = Float(low, high, log=log)
+    if data.draw(st.booleans()):  # a range of few floats
+        of = Float(low, math.nextafter(low, high), log=log)
+    listed = of.spread(count)
+    if not of.has_room(count):
+        return
+    marks = Marks(of, count)
+    assert [*map(repr, marks)] == [*map(repr, listed)]
+    assert [marks.place(value) for value in listed] == list(range(count))
+    assert marks.place(math.nextafter(listed[1], math.inf)) is None
+    assert marks.place(math.nextafter(high, math.inf)) is None
+
+
+def test_a_range_of_few_floats_has_no_room():
+    assert Float(0.0, 1.0).has_room(100_000)
+    assert Float(1e-5, 1.0, log=True).has_room(100_000)
+    for log in (False, True):
+        assert not Float(1.0, 1.0 + 2**-40, log=log).has_room(100_000)
+    assert not Float(5e-324, 1e-310, log=True).has_room(3)
+    assert not Float(0.0, 1.0, step=0.1).has_room(3)

@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from tinytune.bounds import LEAST, MOST, interval_problem, is_finite, normal_problem, shown
 from tinytune.portable import scalars
-from tinytune.portable.scalars import marks, rational, steps
+from tinytune.portable.scalars import mark, marks, rational, steps
 
 Value: TypeAlias = float | int | str | bool | None
 Json: TypeAlias = dict[str, object]
@@ -103,8 +103,22 @@ class Float:
         """Return up to `count` values, evenly spaced with both ends."""
         if self.size is not None:
             return tuple(self.at(step) for step in steps(count, self.size))
+        return tuple(dict.fromkeys(self.mark(place, count) for place in range(count)))
+
+    def mark(self, place: int, count: int) -> float:
+        """Return one of so many values, evenly spaced with both ends, of a range without a step."""
         between = scalars.interpolate_log if self.log else scalars.interpolate
-        return tuple(dict.fromkeys(between(self.low, self.high, u) for u in marks(count)))
+        return between(self.low, self.high, mark(place, count))
+
+    def has_room(self, count: int) -> bool:
+        """Return whether so many values are sure to differ, by far more than a float's last bit."""
+        if self.step is not None or count < 2:
+            return False
+        if not self.log:
+            widest = max(abs(self.low), abs(self.high))
+            return (float(self.high) - self.low) / (count - 1) > 16 * math.ulp(widest)
+        width = math.log(self.high) - math.log(self.low)
+        return self.low > _NORMAL and width / (count - 1) > 2.0**-40
 
     def to_json(self) -> Json:
         """Return the arguments as JSON."""
@@ -382,6 +396,9 @@ Distribution: TypeAlias = Float | Int | Choice | Normal | LogNormal
 def same(a: object, b: object) -> bool:
     """Return whether two values are the same in a study: 1 and 1.0 are, 1 and True are not."""
     return bool(a == b) and isinstance(a, bool) == isinstance(b, bool)
+
+
+_NORMAL = 1e-300  # above it floats have all their bits
 
 
 def _cell(u: float, size: int) -> int:

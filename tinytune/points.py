@@ -7,13 +7,13 @@ looked at here: whether a point satisfies them is known only when it is made.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TypeAlias, overload
+from typing import Any, TypeAlias, overload
 
-from tinytune.distributions import Distribution, Value, same
+from tinytune.distributions import Distribution, Float, Value, same
 from tinytune.space import Parameter, Params, Space
 
 _Key: TypeAlias = tuple[int, tuple[str, ...]]
@@ -36,14 +36,36 @@ class Values(Sequence[Value]):
         places = range(len(self))[index]
         if isinstance(places, range):
             return [self[place] for place in places]
-        return self._distribution.at(places)  # type: ignore[union-attr]
+        return self._at(places)
 
-    def place(self, value: Value) -> int | None:
+    def _at(self, place: int) -> Value:
+        return self._distribution.at(place)  # type: ignore[union-attr]
+
+    def place(self, value: Any) -> int | None:
         """Return where a value is, None if nowhere; without a look at the others."""
         try:
             return self._distribution.index(self._distribution.canonical(value))  # type: ignore[union-attr, arg-type]
         except ValueError:
             return None
+
+
+class Marks(Values):
+    """Evenly spaced values of a range that has room for them, made when they are asked for."""
+
+    def __init__(self, distribution: Float, count: int) -> None:
+        super().__init__(distribution)
+        self._range, self._number = distribution, count
+
+    def __len__(self) -> int:
+        return self._number
+
+    def _at(self, place: int) -> Value:
+        return self._range.mark(place, self._number)
+
+    def place(self, value: Any) -> int | None:
+        """Return where a value is, None if nowhere; they rise, so that few are looked at."""
+        place = bisect_left(self, value)
+        return place if place < len(self) and same(self[place], value) else None
 
 
 @dataclass(frozen=True)
@@ -78,7 +100,8 @@ class Points:
                 index -= _start(ends, places[name])
             else:
                 places[name], index = divmod(index, self._count(position + 1, params))
-            params[name] = self.values[name][places[name]]
+            if name in self._conditional:
+                params[name] = self.values[name][places[name]]
         return places
 
     def index(self, params: Mapping[str, Value]) -> int | None:
@@ -101,6 +124,11 @@ class Points:
     @cached_property
     def _parameters(self) -> tuple[Parameter, ...]:
         return self.space.ordered
+
+    @cached_property
+    def _conditional(self) -> frozenset[str]:
+        """The parameters on whose values it depends which others there are."""
+        return frozenset(c.name for parameter in self._parameters for c in parameter.conditions)
 
     @cached_property
     def _watched(self) -> tuple[tuple[str, ...], ...]:

@@ -59,9 +59,14 @@ def rational(x: float) -> Fraction:
 
 def marks(count: int) -> list[Decimal]:
     """Return evenly spaced numbers of the unit interval with both ends; one alone is the middle."""
+    return [mark(place, count) for place in range(count)]
+
+
+def mark(place: int, count: int) -> Decimal:
+    """Return one of the `marks`."""
     if count == 1:
-        return [Decimal("0.5")]
-    return [_CONTEXT.divide(Decimal(i), Decimal(count - 1)) for i in range(count)]
+        return Decimal("0.5")
+    return _CONTEXT.divide(Decimal(place), Decimal(count - 1))
 
 
 def steps(count: int, size: int) -> list[int]:

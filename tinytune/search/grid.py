@@ -11,7 +11,7 @@ from tinytune import draw
 from tinytune.bounds import shown
 from tinytune.distributions import Distribution, Float, Int, Value
 from tinytune.errors import UsageError
-from tinytune.points import Points, Values
+from tinytune.points import Marks, Points, Values
 from tinytune.search.walk import Walk
 from tinytune.space import Params, Space
 
@@ -101,6 +101,8 @@ def _values(
             raise UsageError(
                 f"grid: parameter {name!r} needs 1 to {MOST_POINTS:,} values, not {wanted:,}"
             )
+        if isinstance(distribution, Float) and distribution.has_room(wanted):
+            return Marks(distribution, wanted)
         return distribution.spread(wanted)
     values: list[Value] = []
     for value in wanted:
