@@ -173,6 +173,7 @@ class Finished:
     values: dict[str, float] = field(default_factory=dict)  # all results by name
     violation: float | None = None  # by how much it misses what the study's results have to meet
     goals: tuple[float, ...] = ()  # of several objectives, all of which are to be small
+    rungs: tuple[tuple[int, float], ...] = ()  # reports and value there, small good; infinite: none
 
     @property
     def is_lesson(self) -> bool:

@@ -14,6 +14,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ import numpy as np
 
 from tinytune import draw, search, stopping
 from tinytune.distributions import Choice, Float, Int
-from tinytune.history import Ended, Finished, Goal, ObjectiveReference, Pending, StudyRecord
+from tinytune.history import Ended, Finished, Goal, ObjectiveReference, Pending, State, StudyRecord
+from tinytune.search.fold import Fold
 from tinytune.space import Params, Space
 from tinytune.stopping.judge import Attempt, Judge
 
@@ -60,56 +62,67 @@ def space_of(parameters: Sequence[dict[str, Any]]) -> Space:
     return Space.of(found)
 
 
+@dataclass
+class Running:
+    """A trial that is running."""
+
+    number: int
+    params: Params
+    attempt: Attempt
+    values: list[float] = field(default_factory=list)
+    rungs: list[tuple[int, float]] = field(default_factory=list)
+
+
 class Study:
     """A search and its stopping rules, as the harness drives them: ask, report, tell."""
 
     def __init__(self, parameters: Any, seed: int, whole: int, name: str, rules: str) -> None:
-        space = space_of(parameters)
-        self.search = search.make(name, {}).start(space, seed, None)
         specs = ()
         if rules != "none":
             specs = stopping.specs(stopping.parse(rules.format(R=whole)))
-        self.judge = Judge(
-            StudyRecord(
-                space, search.spec(search.make(name, {})), (Goal("loss", "minimize"),), {}, seed,
-                use_defaults=False, budget=None, objective=ObjectiveReference("f"), stopping=specs,
-            )
+        record = StudyRecord(
+            space_of(parameters), search.spec(search.make(name, {})), (Goal("loss", "minimize"),),
+            {}, seed, use_defaults=False, budget=None, objective=ObjectiveReference("f"),
+            stopping=specs,
         )  # fmt: skip
+        self.fold, self.judge = Fold(record), Judge(record)
         self.asked = self.ticks = 0
-        self.running: dict[int, tuple[int, Params, Attempt, list[float]]] = {}
+        self.running: dict[int, Running] = {}
 
     def ask(self) -> dict[str, Any]:
         """Return the next configuration."""
-        pending = [Pending(number, params) for number, params, *_ in self.running.values()]
-        params = self.search.suggest(self.asked, pending)
+        pending = [Pending(each.number, each.params) for each in self.running.values()]
+        params = self.fold.suggest(self.asked, pending)
         if params is None:
             raise RuntimeError("the search has no more to suggest")
         config = dict(params)
         attempt = self.judge.attempt(self.asked, 1)
-        self.running[id(config)] = (self.asked, params, attempt, [])
+        self.running[id(config)] = Running(self.asked, params, attempt)
         self.asked += 1
         return config
 
     def report(self, config: dict[str, Any], step: int, value: float) -> bool:
         """Take in a step's value; return whether the trial is to stop."""
-        _, _, attempt, values = self.running[id(config)]
+        trial = self.running[id(config)]
         self.ticks += 1
-        values.append(value)
-        attempt.add(step, {"loss": value})
-        for rung in self.judge.rungs(attempt, step):
+        trial.values.append(value)
+        trial.attempt.add(step, {"loss": value})
+        for rung in self.judge.rungs(trial.attempt, step):
+            trial.rungs.append((step, value))
             self.judge.note(rung)
-        return self.judge.decide(attempt, step, self.ticks) is not None
+        return self.judge.decide(trial.attempt, step, self.ticks) is not None
 
     def tell(self, config: dict[str, Any], value: float | None) -> None:
         """End a trial: with its value, or stopped."""
-        number, params, _, values = self.running.pop(id(config))
+        trial = self.running.pop(id(config))
         self.ticks += 1
-        if value is None:
-            self.search.tell(Finished(number, "stopped", params, values[-1]))
-            return
-        self.search.tell(Finished(number, "complete", params, value))
-        reports = tuple(("loss", step, v) for step, v in enumerate(values, start=1))
-        self.judge.tell(Ended(number, self.ticks, reports))
+        state: State = "stopped" if value is None else "complete"
+        known = trial.values[-1] if value is None else value
+        rungs = tuple(trial.rungs)
+        self.fold.tell([Finished(trial.number, state, trial.params, known, rungs=rungs)])
+        if value is not None:
+            reports = tuple(("loss", step, v) for step, v in enumerate(trial.values, start=1))
+            self.judge.tell(Ended(trial.number, self.ticks, reports))
 
 
 def load(harness: Path) -> Any:

@@ -8,8 +8,8 @@ from typing import TypeVar
 
 from tinytune import draw, search
 from tinytune.errors import SpaceError
-from tinytune.history import Finished, Pending, StudyRecord
-from tinytune.search import several
+from tinytune.history import Finished, Pending, State, StudyRecord
+from tinytune.search import rungs, several
 from tinytune.space import Params
 
 _T = TypeVar("_T", Finished, Pending)
@@ -19,8 +19,9 @@ class Fold:
     """A search and how far it has been told. It may be thrown away and built anew at any time.
 
     Searches always minimise: what is to be maximised reaches them with its sign changed. Where
-    there are several objectives, or results have to meet something, the value of a result depends
-    on all of them: a search whose earlier results have other values now is begun anew.
+    there are several objectives, results have to meet something, or trials end at rungs, the value
+    of a result depends on all of them: a search whose earlier results have other values now is
+    begun anew.
     """
 
     def __init__(self, record: StudyRecord) -> None:
@@ -34,9 +35,9 @@ class Fold:
         if self._before:
             self._seed = draw.later_seed(record.seed, self._before)
         self._takes = getattr(options, "objectives", "first") if len(record.goals) > 1 else "first"
-        self._is_plain = len(record.goals) == 1 and not record.subject_to
+        self._is_plain = len(record.goals) == 1 and not (record.subject_to or record.stopping)
         self._results: list[Finished] = []  # all, where their values may change
-        self._heard: list[float | None] = []  # the values that the search was told
+        self._heard: list[tuple[State, float | None]] = []  # what the search was told of them
         self._options = options
         self._space, self._name = record.space, record.search.name
         self._label = record.search.label
@@ -114,13 +115,23 @@ class Fold:
         weights = None
         if self._takes == "weighted":
             weights = several.weights(self._seed, number, len(self._goals))
-        values = several.values(self._results, weights)
-        if values[: len(self._heard)] != self._heard:
+        results = self._at_one_rung()
+        values = several.values(results, weights)
+        now = [(result.state, value) for result, value in zip(results, values, strict=True)]
+        if now[: len(self._heard)] != self._heard:
             self._working, self._heard = self._begun(), []
         new = slice(len(self._heard), None)
-        for result, value in zip(self._results[new], values[new], strict=True):
+        for result, value in zip(results[new], values[new], strict=True):
             self._working.tell(replace(result, value=value))
-        self._heard = values
+        self._heard = now
+
+    def _at_one_rung(self) -> list[Finished]:
+        """Return all results; of one objective with what each is worth at the same rung."""
+        if len(self._goals) > 1 or not any(result.rungs for result in self._results):
+            return self._results
+        results = rungs.latest(self._results)
+        values = rungs.values(results, len(self._space.parameters))
+        return [replace(r, value=value) for r, value in zip(results, values, strict=True)]
 
     def label(self, number: int) -> str:
         """Return name and version of the search, and of the one that it has chosen for a trial."""

@@ -50,6 +50,8 @@ class Halving:
     first: Callable[[int], int]  # a trial's number -> its first rung, in reports
     most: int | None
     group: Callable[[int], int] = lambda _: 0  # a trial's number -> with whom it is compared
+    places: frozenset[int] | None = None
+    """All rungs, in reports; None: the first one's times eta, eta^2, …"""
     _at: dict[tuple[int, int], list[Entry]] = field(default_factory=dict, init=False)
     """(group, reports) -> values and trials, rising."""
     _of: dict[tuple[int, int], float] = field(default_factory=dict, init=False)
@@ -59,9 +61,15 @@ class Halving:
         """Do nothing: what counts is what was seen at the rungs."""
 
     def rung(self, curve: Curve) -> bool:
-        """Return whether a rung was reached by the last report."""
+        """Return whether a rung was reached by the last report.
+
+        Those below the trial's first one are recorded too, for the searches, which learn from what
+        all trials had after as many reports.
+        """
         if curve.latest != len(curve) - 1 or (self.most and len(curve) >= self.most):
             return False
+        if self.places is not None:
+            return len(curve) in self.places
         place = self.first(curve.number)
         while place < len(curve):
             place *= self.eta
@@ -69,6 +77,8 @@ class Halving:
 
     def note(self, number: int, place: int, value: float) -> None:
         """Take in a trial's value at a rung; an attempt that was made again counts anew."""
+        if not self.compares(number, place):
+            return
         rung = (self.group(number), place)
         values = self._at.setdefault(rung, [])
         before = self._of.get((number, place))
@@ -77,9 +87,13 @@ class Halving:
         self._of[number, place] = value
         insort(values, (value, number))
 
+    def compares(self, number: int, place: int) -> bool:
+        """Return whether a trial is compared with others at a rung, or it is below its first."""
+        return place >= self.first(number)
+
     def decide(self, curve: Curve) -> Facts | None:
         """Return the trial's rank at the rung it has reached, None where it is good enough."""
-        if not self.rung(curve):
+        if not self.rung(curve) or not self.compares(curve.number, len(curve)):
             return None
         value, place = curve.values[-1], len(curve)
         values = self._at.get((self.group(curve.number), place), [])
@@ -118,6 +132,8 @@ class Ladder(Pausing):
 
     def note(self, number: int, place: int, value: float) -> None:
         """Take in a trial's value at a rung, where it may pause unless it was let on from there."""
+        if not self.compares(number, place):
+            return
         for rung in {place, self._top.get(number, place)}:
             self._leave(number, rung)
         super().note(number, place, value)
@@ -138,7 +154,9 @@ class Ladder(Pausing):
     def decide(self, curve: Curve) -> Facts | None:
         """Return the trial's rank at the rung where it pauses, None where it goes on."""
         place = len(curve)
-        if not self.rung(curve) or self.has_climbed(curve.number, place):
+        if not self.rung(curve) or not self.compares(curve.number, place):
+            return None
+        if self.has_climbed(curve.number, place):
             return None
         values = self._at.get((self.group(curve.number), place), [])
         kept = len(values) // self.eta

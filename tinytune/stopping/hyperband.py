@@ -1,7 +1,8 @@
 """Hyperband: several brackets of successive halving, from bold to cautious.
 
-Hyperband (Li et al. 2018, JMLR): bracket s begins its rungs at R / eta^s steps. A trial's bracket
-is drawn by its number alone, with the odds of the table there; within a bracket `asha` decides.
+Hyperband (Li et al. 2018, JMLR): the rungs are after R / eta^k steps, rounded down, and bracket s
+compares from R / eta^s on. A trial's bracket is drawn by its number alone, with the odds of the
+table there; within a bracket `asha` decides.
 """
 
 from __future__ import annotations
@@ -67,10 +68,11 @@ class Hyperband:
             return 0
 
         def first(number: int) -> int:
-            return max(1, self.max_steps // int(self.eta ** bracket(number)))
+            return self.max_steps // int(self.eta ** bracket(number))
 
+        places = frozenset(self.max_steps // self.eta**s for s in range(1, len(sizes)))
         kind = Ladder if self.pause else Halving
-        return kind(self.eta, first, self.max_steps, bracket)
+        return kind(self.eta, first, self.max_steps, bracket, places)
 
     @staticmethod
     def sentence(facts: Mapping[str, str]) -> str:

@@ -60,7 +60,11 @@ class SuccessiveHalving:
         """Return the rule at work."""
         size = self.trials if isinstance(self.trials, int) else self._full()
         return Groups(
-            self.eta, lambda _: self.min_steps, self.max_steps, lambda number: number // size, size
+            self.eta,
+            lambda _: self.min_steps,
+            self.max_steps,
+            lambda number: number // size,
+            size=size,
         )
 
     def _full(self) -> int:

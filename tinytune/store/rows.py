@@ -258,13 +258,33 @@ def failed_attempt(row: Sequence[Any]) -> tuple[int, int]:
 
 def finished(row: Sequence[Any]) -> Finished:
     """Return a trial that ended, as a search is told of it."""
-    number, state, configuration, value, told, results, violation = row
+    number, state, configuration, value, told, results, violation, rungs = row
     known = _params(cells.mapping_of(configuration))
     result = None if value is None else cells.finite(value)
     missed = None if violation is None else max(0.0, cells.finite(violation))
     return Finished(
-        cells.whole(number), state, known, result, cells.whole(told), _values(results), missed
-    )
+        cells.whole(number), state, known, result, cells.whole(told), _values(results), missed,
+        rungs=() if rungs is None else _rungs(cells.text(rungs)),
+    )  # fmt: skip
+
+
+def _rungs(lines: str) -> tuple[tuple[int, float], ...]:
+    """Return places and values of the rungs of a trial's first rule that has any.
+
+    At a place that was reached again, in a later attempt, the last value counts.
+    """
+    marks = []
+    for line in lines.split("\n"):
+        tick, part, facts = line.split(" ", 2)
+        marks.append((int(part), int(tick), cells.mapping_of(facts)))
+    first = min(part for part, _, _ in marks)
+    found = {}
+    for part, _, facts in sorted(marks, key=lambda mark: mark[:2]):
+        if part == first:
+            value = facts.get("value")
+            number = math.inf if value is None else cells.finite(value)
+            found[cells.whole(facts["place"], 1)] = number
+    return tuple(sorted(found.items()))
 
 
 def candidate(row: Sequence[Any]) -> tuple[int, float, dict[str, float]]:

@@ -443,16 +443,21 @@ SELECT t.number, t.attempt, t.worker, t.started,
 FROM trial AS t JOIN worker AS w ON t.worker = w.id WHERE t.state = 'running'
 ORDER BY +t.number  -- by number itself SQLite would go through all trials, to spare the sorting
 """
-SELECT_HISTORY = """
+# The rungs that a trial had come to when it ended, of whichever attempt, a line for each.
+_RUNGS_OF = """
+(SELECT group_concat(d.tick || ' ' || d.part || ' ' || d.facts, char(10)) FROM decision AS d
+ WHERE d.trial = {trial} AND d.verdict = 'rung' AND d.tick < {tick})
+"""
+SELECT_HISTORY = f"""
 SELECT number, iif(state = 'paused', 'stopped', state), params, value, told AS tick, results,
-       violation
+       violation, {_RUNGS_OF.format(trial="number", tick="told")}
 FROM trial
 WHERE told < ? AND told > ?
     AND confirms IS NULL
     AND params IS NOT NULL  -- it may have died three times before it was suggested
 UNION ALL  -- of trials that failed or were paused, and were run again or let on later
 SELECT a.trial, iif(a.ending = 'paused', 'stopped', 'failed'), t.params, a.value, a.tick, a.results,
-       NULL
+       NULL, {_RUNGS_OF.format(trial="a.trial", tick="a.tick")}
 FROM attempt AS a JOIN trial AS t ON a.trial = t.number
 WHERE a.ending IN ('failed', 'paused') AND a.tick < ? AND a.tick > ? AND t.suggested < a.tick
     AND t.confirms IS NULL
