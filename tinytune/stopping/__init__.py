@@ -84,18 +84,37 @@ _CLASSES = {  # module -> its options, loaded when asked for; a name has - where
     "racing": "Racing",
 }
 ENTRY_POINTS = "tinytune.stopping"  # the group under which installed packages name their rules
+_CONSTANTS = ("name", "version", "looks", "climbs", "metric", "direction", "start", "sentence")
+_registered: dict[str, type[RuleOptions]] = {}
+
+
+def register(options: type[RuleOptions]) -> None:
+    """Make a rule of your own known by its name; call it in the objective's file.
+
+    UsageError where something of `RuleOptions` is missing, or the name is taken.
+    """
+    missing = [each for each in _CONSTANTS if not hasattr(options, each)]
+    if missing or not dataclasses.is_dataclass(options):
+        lacks = f"has no {missing[0]!r}" if missing else "is no dataclass"
+        raise UsageError(f"{options.__name__} {lacks}: see tinytune.stopping.RuleOptions")
+    if options.name.replace("-", "_") in _CLASSES:
+        raise UsageError(f"there is a rule {options.name!r} already: give yours another name")
+    _registered[options.name] = options
 
 
 def names() -> tuple[str, ...]:
-    """Return the names of all rules: tinytune's and installed packages'."""
+    """Return the names of all rules: tinytune's, installed packages' and registered ones."""
     from importlib.metadata import entry_points  # slow to load
 
     installed = (entry.name for entry in entry_points(group=ENTRY_POINTS))
-    return tuple(dict.fromkeys((*(m.replace("_", "-") for m in _CLASSES), *installed)))
+    own = (module.replace("_", "-") for module in _CLASSES)
+    return tuple(dict.fromkeys((*own, *installed, *_registered)))
 
 
 def options_class(name: str) -> type[RuleOptions]:
     """Return the options of the rule of this name; UsageError if there is none."""
+    if name in _registered:
+        return _registered[name]
     module_name = name.replace("-", "_")
     if module_name in _CLASSES:
         module = importlib.import_module(f"tinytune.stopping.{module_name}")
@@ -104,8 +123,8 @@ def options_class(name: str) -> type[RuleOptions]:
     from importlib.metadata import entry_points
 
     for entry in entry_points(group=ENTRY_POINTS, name=name):
-        found: type[RuleOptions] = entry.load()
-        return found
+        register(entry.load())
+        return _registered[name]
     raise UsageError(f"there is no stopping rule {name!r}: use one of {', '.join(names())}")
 
 

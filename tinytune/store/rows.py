@@ -275,12 +275,12 @@ def _rungs(lines: str) -> tuple[tuple[int, float], ...]:
     """
     marks = []
     for line in lines.split("\n"):
-        tick, part, facts = line.split(" ", 2)
-        marks.append((int(part), int(tick), cells.mapping_of(facts)))
-    first = min(part for part, _, _ in marks)
+        tick, part, text = line.split(" ", 2)
+        marks.append((int(part), int(tick), cells.mapping_of(text)))
+    first = min(mark[0] for mark in marks)
     found = {}
-    for part, _, facts in sorted(marks, key=lambda mark: mark[:2]):
-        if part == first:
+    for of, _, facts in sorted(marks, key=lambda mark: mark[:2]):
+        if of == first:
             value = facts.get("value")
             number = math.inf if value is None else cells.finite(value)
             found[cells.whole(facts["place"], 1)] = number
