@@ -1,104 +1,138 @@
-"""How good a front searches find: the hypervolume on ZDT and DTLZ problems, as a share of the best.
+"""How good a front searches find: the hypervolume that they dominate, as a share of the best.
 
-python -m benchmarks.objectives.fronts [--seeds 5] [--trials 100] [SEARCH …]
+python -m benchmarks.objectives.fronts gp nsga-ii optuna-tpe --into /tmp/fronts.jsonl
+python -m benchmarks.objectives.fronts --table /tmp/fronts.jsonl
+
+Everything runs in one process and in memory, one trial after the other.
 """
 
 from __future__ import annotations
 
 import argparse
-import math
+import json
 import statistics
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
+from benchmarks.objectives.problems import NAMES, Point, problem
 from tinytune import search
-from tinytune.distributions import Float
 from tinytune.history import Finished, Goal, ObjectiveReference, StudyRecord
-from tinytune.pareto import hypervolume
 from tinytune.search.fold import Fold
 from tinytune.space import Space
 
-Point = Sequence[float]
-SIZE = 6  # parameters
+ALL = ("random", "sobol", "nsga-ii", "tpe", "gp", "optuna-nsga-ii", "optuna-tpe")
+THEIRS = ("optuna-nsga-ii", "optuna-tpe")
 
 
-def zdt(shape: Callable[[float, float], float]) -> Callable[[Point], Point]:
-    """Return a problem of Zitzler, Deb and Thiele (2000) from its h(f1, g)."""
-
-    def problem(x: Point) -> Point:
-        g = 1 + 9 * sum(x[1:]) / (len(x) - 1)
-        return x[0], g * shape(x[0], g)
-
-    return problem
-
-
-def dtlz2(x: Point) -> Point:
-    """Return the objectives of DTLZ2 (Deb et al. 2002): the front is an eighth of a sphere."""
-    g = 1 + sum((xi - 0.5) ** 2 for xi in x[2:])
-    a, b = x[0] * math.pi / 2, x[1] * math.pi / 2
-    return g * math.cos(a) * math.cos(b), g * math.cos(a) * math.sin(b), g * math.sin(a)
-
-
-def _zdt3(f: float, g: float) -> float:
-    return 1 - math.sqrt(f / g) - f / g * math.sin(10 * math.pi * f)
-
-
-PROBLEMS: dict[str, tuple[Callable[[Point], Point], Point]] = {  # function, reference point
-    "zdt1": (zdt(lambda f, g: 1 - math.sqrt(f / g)), (1.1, 5.0)),
-    "zdt2": (zdt(lambda f, g: 1 - (f / g) ** 2), (1.1, 5.0)),
-    "zdt3": (zdt(_zdt3), (1.1, 5.0)),
-    "dtlz2": (dtlz2, (1.1, 1.1, 1.1)),
-}
-
-
-def best(problem: str) -> float:
-    """Return the hypervolume of the true front: of 2,001 of its points, or an eighth of a ball."""
-    function, reference = PROBLEMS[problem]
-    if problem == "dtlz2":
-        return math.prod(reference) - math.pi / 6
-    points = [function([i / 2000, *[0.0] * (SIZE - 1)]) for i in range(2001)]
-    return hypervolume(points, reference)
-
-
-def run(name: str, problem: str, trials: int, seed: int) -> float:
-    """Return the share of the best hypervolume that a search has found with one worker."""
-    function, reference = PROBLEMS[problem]
-    names = [f"x{i}" for i in range(SIZE)]
-    goals = tuple(Goal(f"f{i}", "minimize") for i in range(len(reference)))
-    space = Space.of({n: Float(0.0, 1.0) for n in names}, {})
-    spec = search.spec(search.make(name, {}))
+def ours(name: str, where: str, trials: int, seed: int) -> list[Point]:
+    """Return what a search of tinytune's finds with one worker."""
+    task = problem(where)
+    goals = tuple(Goal(f"f{i}", "minimize") for i in range(len(task.reference)))
+    spec = search.spec(search.make(*search.parse(name)))
+    space = Space.of(dict(task.space), {})
     record = StudyRecord(space, spec, goals, {}, seed, False, trials, ObjectiveReference("f"))
     fold, found = Fold(record), []
     for number in range(trials):
         params = fold.suggest(number, ()) or {}
-        values = function([float(params[n]) for n in names])  # type: ignore[arg-type]
-        found.append(values)
-        results = dict(zip((goal.name for goal in goals), values, strict=True))
-        done = Finished(number, "complete", params, values[0], number + 1, results)
-        fold.tell([done])
-    return hypervolume(found, reference) / best(problem)
+        found.append(task.values([float(params[key]) for key in task.space]))  # type: ignore[arg-type]
+        results = dict(zip((goal.name for goal in goals), found[-1], strict=True))
+        fold.tell([Finished(number, "complete", params, found[-1][0], number + 1, results)])
+    return found
+
+
+def theirs(name: str, where: str, trials: int, seed: int) -> list[Point]:
+    """Return what a sampler of Optuna's finds, with its defaults."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    task = problem(where)
+    kinds = {
+        "optuna-nsga-ii": optuna.samplers.NSGAIISampler,
+        "optuna-tpe": optuna.samplers.TPESampler,
+    }
+    directions = ["minimize"] * len(task.reference)
+    study = optuna.create_study(directions=directions, sampler=kinds[name](seed=seed))
+    found = []
+    for _ in range(trials):
+        trial = study.ask()
+        point = []
+        for key, range_ in task.space.items():
+            suggest = trial.suggest_float if isinstance(range_.low, float) else trial.suggest_int  # type: ignore[union-attr]
+            point.append(suggest(key, range_.low, range_.high))  # type: ignore[union-attr]
+        found.append(task.values(point))
+        study.tell(trial, list(found[-1]))
+    return found
+
+
+def table(path: Path, baselines: Sequence[str] = THEIRS) -> str:
+    """Return the table of what a file holds, with how often each search was better or worse."""
+    shares: dict[tuple[str, str], dict[int, float]] = {}
+    for line in path.read_text().splitlines():
+        row = json.loads(line)
+        shares.setdefault((row["search"], row["problem"]), {})[row["seed"]] = row["share"]
+    names = list(dict.fromkeys(name for name, _ in shares))
+    where = [each for each in NAMES if any(each == task for _, task in shares)]
+    lines = ["| search | " + " | ".join(where) + " |", "| --- " * (len(where) + 1) + "|"]
+    for name in names:
+        cells = [_cell(list(shares.get((name, task), {}).values())) for task in where]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    for base in baselines:
+        lines += ["", f"Seeds better : worse than `{base}`'s, by problem:", ""]
+        lines += ["| search | " + " | ".join(where) + " |", "| --- " * (len(where) + 1) + "|"]
+        for name in (each for each in names if each != base):
+            cells = [
+                _won(shares.get((name, task), {}), shares.get((base, task), {})) for task in where
+            ]
+            lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _cell(found: Sequence[float]) -> str:
+    if len(found) < 2:
+        return "".join(f"{share:.3f}" for share in found) or "-"
+    return f"{statistics.mean(found):.3f} ± {statistics.stdev(found):.3f}"
+
+
+def _won(mine: dict[int, float], other: dict[int, float]) -> str:
+    seeds = mine.keys() & other.keys()
+    better = sum(mine[seed] > other[seed] for seed in seeds)
+    return f"{better} : {sum(mine[seed] < other[seed] for seed in seeds)}"
 
 
 def main() -> None:
-    """Print the table."""
+    """Run the searches, or print the table of what was run."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("searches", nargs="*", default=["random", "sobol", "tpe", "gp", "nsga-ii"])
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--trials", type=int, default=100)
-    parser.add_argument("--problems", nargs="*", default=list(PROBLEMS))
+    parser.add_argument("searches", nargs="*", default=list(ALL))
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--trials", type=int, default=200)
+    parser.add_argument("--problems", nargs="*", default=list(NAMES))
+    parser.add_argument(
+        "--into", type=Path, help="a file to which results are added, as JSON lines"
+    )
+    parser.add_argument("--label", help="what the search is called there")
+    parser.add_argument("--table", type=Path, help="only print the table of such a file")
     said = parser.parse_args()
-    lines = [
-        "| search | " + " | ".join(said.problems) + " |",
-        "| --- " * (len(said.problems) + 1) + "|",
-    ]
+    if said.table is not None:
+        print(table(said.table))
+        return
+    run: Callable[[str, str, int, int], list[Point]]
     for name in said.searches:
-        cells = []
-        for problem in said.problems:
-            shares = [run(name, problem, said.trials, seed) for seed in range(said.seeds)]
-            spread = statistics.stdev(shares) if said.seeds > 1 else 0.0
-            cells.append(f"{statistics.mean(shares):.3f} ± {spread:.3f}")
-            print(name, problem, cells[-1], flush=True)
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    print("\n".join(lines))
+        run = theirs if name in THEIRS else ours
+        for where in said.problems:
+            shares = []
+            for seed in range(said.seeds):
+                found = run(name, where, said.trials, seed)
+                shares.append(problem(where).share(found))
+                row = {
+                    "search": said.label or name,
+                    "problem": where,
+                    "seed": seed,
+                    "share": shares[-1],
+                }
+                if said.into is not None:
+                    with said.into.open("a") as file:
+                        file.write(json.dumps(row) + "\n")
+            print(said.label or name, where, _cell(shares), flush=True)
 
 
 if __name__ == "__main__":
