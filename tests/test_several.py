@@ -13,13 +13,15 @@ import pytest
 
 from tests.shell import tinytune
 from tests.studies import record
-from tinytune import learn, pareto, search, verify
+from tinytune import draw, learn, pareto, search, verify
 from tinytune import study as study_module
+from tinytune.distributions import Float
 from tinytune.errors import UsageError
 from tinytune.history import Finished, Goal
-from tinytune.search import nsga_ii, several
+from tinytune.search import layers, nsga_ii, several
 from tinytune.search.fold import Fold
 from tinytune.search.nsga_ii import Member, NsgaII
+from tinytune.space import Space
 from tinytune.store.reader import Reader
 from tinytune.study import Study
 
@@ -154,8 +156,9 @@ def test_a_kill_loses_nothing(tmp_path):
 # What a search is told
 
 
-def finished(number, goals, violation=None, state="complete"):
-    return Finished(number, state, {}, goals[0], goals=tuple(goals), violation=violation)
+def finished(number, goals, violation=None, state="complete", params=None):
+    value = goals[0] if math.isfinite(goals[0]) else None
+    return Finished(number, state, params or {}, value, goals=tuple(goals), violation=violation)
 
 
 def test_weights_add_up_and_spread_evenly():
@@ -239,6 +242,56 @@ def test_a_study_with_several_objectives_learns_from_no_other(tmp_path):
         learn.learned(wanted("tpe"), [other])
 
 
+# The layers by which tpe splits
+
+
+def test_the_front_and_the_layers_after_it():
+    chance = random.Random(3)
+    goals = np.array([[float(chance.randrange(6)) for _ in range(3)] for _ in range(60)])
+    assert layers.front(goals).tolist() == pareto.front(goals.tolist())
+    ranks = np.array(pareto.layers(goals.tolist()))
+    for count in (1, 7, 30, 60):
+        found = layers.best(goals, np.zeros(60), count)
+        assert len(set(found.tolist())) == count
+        assert sorted(ranks[found]) == sorted(ranks)[:count]
+
+
+def test_what_misses_less_is_in_a_better_layer():
+    goals = np.array([(0.0, 0.0), (9.0, 9.0), (1.0, 1.0), (8.0, 9.5)])
+    assert layers.best(goals, np.array([2.0, 0.0, 1.0, 0.0]), 3).tolist() == [1, 3, 2]
+
+
+def test_of_a_layer_are_taken_the_middle_and_the_ends():
+    goals = np.array([(i / 20, 1 - i / 20) for i in range(21)])
+    assert sorted(layers.spread(goals, 3)) == [1, 10, 19]  # the very ends serve one direction each
+    crowded = np.array([(0.0, 1.0), (0.5, 0.5), (0.501, 0.499), (1.0, 0.0)])
+    assert set(layers.spread(crowded, 3)) in ({0, 1, 3}, {0, 2, 3})
+    weights = layers.weights(crowded)
+    assert max(weights) == 1.0
+    assert weights[1] == weights[2] == min(weights)
+
+
+def test_values_that_are_not_known_count_as_the_worst():
+    goals = np.array([(0.0, 4.0), (2.0, 2.0), (1.0, math.inf)])
+    assert layers.front(goals).tolist() == [0, 1]
+    assert layers.in_units(goals).tolist() == [[0.0, 1.0], [1.0, 0.0], [0.5, 1.0]]
+
+
+def test_trials_of_tpe_take_turns_at_all_parameters_together_and_each_by_itself(monkeypatch):
+    """Each has its own draws, under the name of the first of a group."""
+    seen, drawn = [], draw.uniforms
+    monkeypatch.setattr(draw, "uniforms", lambda *a: seen.append(a[4]) or drawn(*a))
+    space = search_space(3)
+    working = search.make("tpe", {}).start(space, 1, None)
+    for number in range(10):
+        params = space.sample(1, number, "test")
+        working.tell(finished(number, tuple(params.values()), params=params))
+    for number in (10, 11):
+        seen.clear()
+        working.suggest(number, ())
+        assert seen == (["x0"], ["x0", "x1", "x2"])[number % 2]
+
+
 # NSGA-II
 
 
@@ -284,31 +337,28 @@ def test_options_that_make_no_sense(option):
         NsgaII(**option)
 
 
-def test_it_finds_a_front(tmp_path):
+@pytest.mark.parametrize(("name", "trials", "gain"), [("nsga-ii", 160, 1.1), ("tpe", 80, 1.3)])
+def test_it_finds_a_front(name, trials, gain):
     """On (x, 1 - x + distance) the front is found better than by chance."""
-    volumes = {}
-    for name in ("random", "nsga-ii"):
-        spec = search.SearchSpec(name, 1, search.spec(search.make(name, {})).options)
-        goals = (Goal("a", "minimize"), Goal("b", "minimize"))
-        space = search_space(6)
-        fold = Fold(replace(wanted("random", goals=goals), space=space, search=spec))
-        points = []
-        for number in range(160):
-            params = fold.suggest(number, ())
-            x, *others = params.values()
-            distance = sum((u - 0.5) ** 2 for u in others)
-            points.append((x, 1 - x + 4 * distance))
-            values = dict(zip("ab", points[-1], strict=True))
-            done = Finished(number, "complete", params, points[-1][0], number + 1, values)
-            fold.tell([done])
-        volumes[name] = pareto.hypervolume(points, (1.2, 1.2))
-    assert volumes["nsga-ii"] > 1.1 * volumes["random"]
+    assert volume(name, trials) > gain * volume("random", trials)
+
+
+def volume(name, trials):
+    spec = search.spec(search.make(name, {}))
+    goals = (Goal("a", "minimize"), Goal("b", "minimize"))
+    fold = Fold(replace(wanted("random", goals=goals), space=search_space(6), search=spec))
+    points = []
+    for number in range(trials):
+        params = fold.suggest(number, ())
+        x, *others = params.values()
+        distance = sum((u - 0.5) ** 2 for u in others)
+        points.append((x, 1 - x + 4 * distance))
+        values = dict(zip("ab", points[-1], strict=True))
+        fold.tell([Finished(number, "complete", params, points[-1][0], number + 1, values)])
+    return pareto.hypervolume(points, (1.2, 1.2))
 
 
 def search_space(size):
-    from tinytune.distributions import Float
-    from tinytune.space import Space
-
     return Space.of({f"x{i}": Float(0.0, 1.0) for i in range(size)}, {})
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from tinytune.distributions import Distribution, Float, Int
-from tinytune.pareto import hypervolume
+from tinytune.pareto import front, hypervolume
 
 Point = Sequence[float]
 SIZE = 6  # parameters of the test functions
@@ -79,7 +79,10 @@ def _below_dtlz7(reference: Point) -> float:
 
 
 def recorded(name: str) -> Problem:
-    """Return a problem that `record.py` has written: error and the logarithm of nodes."""
+    """Return a problem that `record.py` has written: error and the logarithm of nodes.
+
+    The reference point is the worst of the front in each, and a tenth of the front's range more.
+    """
     table = json.loads(Path(__file__).with_name(f"{name}.json").read_text())
     sizes = [len(levels) for levels in table["levels"].values()]
     rows = list(zip(table["error"], map(math.log10, table["nodes"]), strict=True))
@@ -90,9 +93,9 @@ def recorded(name: str) -> Problem:
             place = place * size + int(level)
         return rows[place]
 
-    worst = [max(row[i] for row in rows) for i in range(2)]
-    best = [min(row[i] for row in rows) for i in range(2)]
-    reference = [w + 0.01 * (w - b) for w, b in zip(worst, best, strict=True)]
+    best = [rows[place] for place in front(rows)]
+    ends = [(min(row[i] for row in best), max(row[i] for row in best)) for i in range(2)]
+    reference = [high + 0.1 * (high - low) for low, high in ends]
     space = {key: Int(0, size - 1) for key, size in zip(table["levels"], sizes, strict=True)}
     return Problem(space, values, reference, hypervolume(rows, reference))
 

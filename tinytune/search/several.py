@@ -15,7 +15,7 @@ from functools import lru_cache
 from tinytune import draw, pareto
 from tinytune.history import Finished, Goal
 
-_SUM = 0.05  # weight of the sum, which tells apart what is equal in the worst objective
+SUM = 0.05  # weight of the sum, which tells apart what is equal in the worst objective
 _GAP = 0.1  # between what meets the requirements and what does not, as a part of the range
 
 
@@ -87,7 +87,7 @@ def _weighted(
         for x, (low, span), largest, weight in zip(point, units, most, weights, strict=True):
             z = weight * ((min(x, largest) - low) / span)
             worst, total = max(worst, z), total + z
-        found.append(worst + _SUM * total)
+        found.append(worst + SUM * total)
     return found
 
 

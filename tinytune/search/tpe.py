@@ -14,7 +14,7 @@ from tinytune import draw
 from tinytune.bounds import is_finite, shown
 from tinytune.errors import UsageError
 from tinytune.history import Finished, Pending
-from tinytune.search import belief, is_count
+from tinytune.search import belief, is_count, layers
 from tinytune.search.cube import Cube, Vector
 from tinytune.search.oracle import key
 from tinytune.search.sobol import Sobol
@@ -49,6 +49,10 @@ class Tpe:
     except that of two results of one trial the later counts. Of more than 400 bad results 400 are
     taken, evenly by rank; of more than 100 pending trials the latest. What was told already, or is
     pending or not allowed, is drawn again up to 4 times, then at random.
+
+    With several objectives the good ones are the first layers of the Pareto front (Ozaki et al.
+    2022), as many as before; of the last layer those that serve most directions best, and all weigh
+    by that. Every second trial draws each parameter by itself, which joins what is good of several.
     """
 
     startup: int = 10
@@ -60,7 +64,7 @@ class Tpe:
     version: ClassVar[int] = 1
     learns: ClassVar[bool] = True
     exhausts: ClassVar[bool] = False
-    objectives: ClassVar[str] = "weighted"
+    objectives: ClassVar[str] = "all"
 
     def __post_init__(self) -> None:
         for option, most in (("startup", 10_000), ("candidates", 1_000)):
@@ -89,6 +93,7 @@ class Estimator:
         self._cube = Cube(space)
         self._axes = [Axis(parameter.distribution) for parameter in space.parameters]
         self._groups = _groups(space)
+        self._alone = [group[i : i + 1] for group in self._groups for i in range(len(group))]
         self._beliefs = belief.beliefs(space, options.trust_defaults)
         self._start = Sobol().start(space, seed, first)
         self._seen: set[str] = set()  # the configurations told
@@ -97,6 +102,9 @@ class Estimator:
         self._active = np.zeros((64, self._cube.size), dtype=bool)
         self._numbers = np.zeros(64, dtype=np.int64)
         self._values = np.full(64, math.inf)
+        self._missed = np.zeros(64)  # by how much each misses what results have to meet
+        self._goals: dict[int, tuple[float, ...]] = {}  # row -> several objectives
+        self._layers: dict[bytes, tuple[Indices, Vector]] = {}  # rows -> the good ones, weights
         self._results = 0  # that have a value
 
     def tell(self, result: Finished) -> None:
@@ -112,6 +120,10 @@ class Estimator:
         self._points[row] = self._cube.vector(result.params)
         self._active[row] = self._has(result.params)
         self._numbers[row], self._values[row] = result.number, value
+        self._missed[row] = result.violation or 0.0
+        if result.goals:
+            self._goals[row] = result.goals
+            self._layers.clear()
 
     def suggest(self, number: int, pending: Sequence[Pending]) -> Params | None:
         """Return the configuration of trial `number`."""
@@ -149,7 +161,7 @@ class Estimator:
         busy, has = busy.reshape(-1, self._cube.size), has.reshape(-1, self._cube.size)
         point = self._cube.start.copy()
         params: Params = {}
-        for place, group in enumerate(self._groups):
+        for place, group in enumerate(self._alone if self._goals and number % 2 else self._groups):
             if place:
                 params = self._cube.params(point)
             if place and self._cube.names[group[0]] not in params:
@@ -173,19 +185,38 @@ class Estimator:
 
     def _split(self, group: Indices, rows: Indices, also: Vector) -> tuple[Mixture, Mixture]:
         """Return the densities of the good and the bad ones of `rows`, which go from the best."""
-        values = self._values[rows]
         count = min(math.ceil(self._options.gamma * len(rows)), _MOST_GOOD)
-        count = min(count, int(np.count_nonzero(values < math.inf)))
+        if self._goals:
+            rows, count, gains = self._layered(rows, count)
+        else:
+            values = self._values[rows]
+            count = min(count, int(np.count_nonzero(values < math.inf)))
+            limit = float(values[count]) if count < len(rows) else math.inf
+            gains = improvements(values[:count], limit)
         axes = [self._axes[index] for index in group.tolist()]
         points = self._points[rows][:, group]
         rest = points[count:]
         if len(rest) > _MOST_BAD:
             rest = rest[np.arange(_MOST_BAD) * len(rest) // _MOST_BAD]
         rest = np.concatenate([rest, also])
-        limit = float(values[count]) if count < len(rows) else math.inf
         believed = [self._beliefs[index] for index in group.tolist()]
-        good = Mixture.of(axes, points[:count], improvements(values[:count], limit), believed)
+        good = Mixture.of(axes, points[:count], gains, believed)
         return good, Mixture.of(axes, rest, np.ones(len(rest)))
+
+    def _layered(self, rows: Indices, count: int) -> tuple[Indices, int, Vector]:
+        """Return rows with the good ones first, how many these are, and what each weighs.
+
+        It is for several objectives, of which none counts more than another.
+        """
+        text = rows.tobytes()
+        if text not in self._layers:
+            goals = np.array([self._goals[row] for row in rows.tolist()])
+            known = np.flatnonzero(np.any(np.isfinite(goals), axis=1))  # the others have failed
+            good = known[layers.best(goals[known], self._missed[rows[known]], count)]
+            self._layers[text] = good, layers.weights(goals[good])
+        good, gains = self._layers[text]
+        rest = np.setdiff1d(np.arange(len(rows)), good)
+        return rows[np.concatenate([good, rest])], len(good), gains
 
     def _has(self, params: Params) -> list[bool]:
         return [name in params for name in self._cube.names]
@@ -196,6 +227,7 @@ class Estimator:
         self._active = np.concatenate([self._active, np.zeros_like(self._active)])
         self._numbers = np.concatenate([self._numbers, np.zeros_like(self._numbers)])
         self._values = np.concatenate([self._values, np.full(len(self._values), math.inf)])
+        self._missed = np.concatenate([self._missed, np.zeros_like(self._missed)])
 
 
 def improvements(values: Vector, limit: float) -> Vector:
