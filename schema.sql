@@ -46,7 +46,7 @@ CREATE TABLE clock (
     tick       INTEGER NOT NULL CHECK (tick >= 0),  -- the last tick that was taken
     steps      INTEGER NOT NULL DEFAULT 0 CHECK (steps >= 0),   -- reported so far: see `metric`
     edited     INTEGER NOT NULL DEFAULT 0 CHECK (edited >= 0), -- tick of the latest removal or version
-    chain      TEXT    NOT NULL,               -- the last link
+    chain      TEXT    NOT NULL,               -- the last link; a merged study's chain is one of it
     complete   REAL    NOT NULL DEFAULT 0,     -- seconds
     stopped    REAL    NOT NULL DEFAULT 0,
     failed     REAL    NOT NULL DEFAULT 0,
@@ -219,6 +219,26 @@ CREATE TABLE version (
     search   TEXT    NOT NULL,
     stopping TEXT,
     time     REAL    NOT NULL                  -- Unix seconds
+) STRICT;
+
+-- Studies that were merged into this one: its trial n is trial first + n here, what had tick t there
+-- has start + t, worker w is worker workers + w, lesson -n is lesson -(lessons + n). Its version at
+-- `start` says what it was made with; it is part of this one only up to its last tick. Studies that
+-- had been merged into it before have rows of their own, moved in the same way.
+CREATE TABLE part (
+    start    INTEGER PRIMARY KEY REFERENCES version (tick),
+    ticks    INTEGER NOT NULL CHECK (ticks >= 0),        -- how many it had taken
+    first    INTEGER NOT NULL CHECK (first >= 0),
+    trials   INTEGER NOT NULL CHECK (trials >= 0),       -- how many it had
+    workers  INTEGER NOT NULL CHECK (workers >= 0),
+    lessons  INTEGER NOT NULL CHECK (lessons >= 0),
+    taught   INTEGER NOT NULL CHECK (taught >= 0),       -- how many lessons it had
+    name     TEXT    NOT NULL,                 -- of its file
+    created  REAL    NOT NULL,                 -- these as in study
+    seed     INTEGER NOT NULL,
+    defaults INTEGER NOT NULL,
+    source   TEXT    REFERENCES source (hash),
+    chain    TEXT    NOT NULL                  -- its last link
 ) STRICT;
 
 -- Trials that people have removed. From the one tick to the other they are as if they were not

@@ -51,6 +51,7 @@ ROWS = [
     {"verify_pauses", "savings", "importance"},
     {"verify_stops"},
     {"check", "verify", "replicate", "extract", "contrast"},
+    {"merge"},
     {"output"},
     {"decorator"},
     {"cli"},

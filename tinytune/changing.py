@@ -169,7 +169,7 @@ def wider(space: Space, texts: Sequence[str]) -> Space:
         made = Space.from_json(json.dumps(document))
     except SpaceError as error:
         raise UsageError(str(error)) from None
-    _check_contains(made, space)
+    check_contains(made, space)
     return made
 
 
@@ -206,7 +206,7 @@ def _number(text: str) -> float | int | None:
     return value
 
 
-def _check_contains(made: Space, space: Space) -> None:
+def check_contains(made: Space, space: Space) -> None:
     """Raise UsageError unless each value of a range is one of the wider range too."""
     for parameter in space.parameters:
         new, old = made.by_name[parameter.name].distribution, parameter.distribution

@@ -345,7 +345,16 @@ def create(path: Path, statements: Sequence[tuple[str, Arguments]]) -> bool:
     """
     check_folder(path)
     refuse_leftover_log(path)
-    memory = sqlite3.connect(":memory:", isolation_level=None)
+    memory = _built(statements)
+    try:
+        content = memory.serialize()
+    finally:
+        memory.close()
+    return published(path, content)
+
+
+def _built(statements: Sequence[tuple[str, Arguments]]) -> sqlite3.Connection:
+    memory = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
     try:
         _add_functions(memory)
         memory.executescript(schema_sql())
@@ -353,10 +362,15 @@ def create(path: Path, statements: Sequence[tuple[str, Arguments]]) -> bool:
         memory.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
         for sql, arguments in statements:
             memory.execute(sql, arguments)
-        content = memory.serialize()
-    finally:
+    except BaseException:
         memory.close()
-    return published(path, content)
+        raise
+    return memory
+
+
+def in_memory(path: Path, statements: Sequence[tuple[str, Arguments]]) -> Database:
+    """Return a study with these rows in memory; `path` is what errors name."""
+    return Database(path, _built(statements))
 
 
 def _connect(path: Path, mode: str) -> Database:
@@ -425,16 +439,31 @@ def _check_schema(database: Database) -> None:
 def copy(path: Path, target: Path) -> bool:
     """Publish a copy of a study as it is in one moment; False if there is a file at the target."""
     check_folder(target)
-    source = open_reader(path)
-    memory = sqlite3.connect(":memory:")
+    memory = copy_in_memory(path)
     try:
-        source._connection.backup(memory)  # noqa: SLF001 - same module
-        content = bytearray(memory.serialize())
-    except sqlite3.Error as error:
-        raise _explained(error, path) from error
+        return publish(memory, target)
     finally:
         memory.close()
+
+
+def copy_in_memory(path: Path) -> Database:
+    """Return a copy, in memory, of a study as it is in one moment."""
+    source = open_reader(path)
+    memory = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    try:
+        _add_functions(memory)
+        source._connection.backup(memory)  # noqa: SLF001 - same module
+    except sqlite3.Error as error:
+        memory.close()
+        raise _explained(error, path) from error
+    finally:
         source.close()
+    return Database(path, memory)
+
+
+def publish(memory: Database, target: Path) -> bool:
+    """Give what is in memory a file's name at once; False if there is a file at the target."""
+    content = bytearray(memory._connection.serialize())  # noqa: SLF001 - same module
     content[18:20] = b"\x01\x01"  # at rest it is in rollback mode, also if the original is at work
     return published(target, bytes(content))
 

@@ -228,6 +228,7 @@ class Version:
     stopping: tuple[RuleSpec, ...]
     audit: float
     time: float  # Unix seconds
+    begins: bool = False  # it is of another study than the one before: see `tinytune merge`
 
     def of(self, made: StudyRecord) -> StudyRecord:
         """Return the study as it is in this version."""

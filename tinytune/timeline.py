@@ -8,7 +8,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import accumulate, groupby
 
 from tinytune.history import Removal, StudyRecord, Version
 
@@ -28,8 +28,44 @@ class Era:
         return number in self.trials and number not in removed
 
 
-def _eras(firsts: Sequence[int], records: Sequence[StudyRecord]) -> Iterator[Era]:
-    same = groupby(enumerate(records), lambda each: (each[1].stopping, each[1].audit))
+@dataclass(frozen=True)
+class Part:
+    """A study that was merged into this one: its trial n is trial first + n here, and so on."""
+
+    start: int  # what had tick t there has start + t here
+    ticks: int  # how many it had taken
+    first: int
+    trials: int  # how many it had
+    workers: int  # how many others were here before its own
+    lessons: int  # likewise
+    taught: int  # how many lessons it had
+    name: str  # of its file
+    created: float  # Unix seconds
+    seed: int
+    use_defaults: bool
+    source: str | None  # hash of the objective's text that it had accepted
+    chain: str  # the last link there
+
+    @property
+    def end(self) -> int:
+        """The last of its ticks here."""
+        return self.start + self.ticks
+
+    def spans(self, tick: int) -> bool:
+        """Return whether a tick is one of its own."""
+        return self.start < tick <= self.end
+
+    def holds(self, number: int) -> bool:
+        """Return whether a trial is one of its own."""
+        return self.first <= number < self.first + self.trials
+
+
+def _eras(
+    firsts: Sequence[int], records: Sequence[StudyRecord], versions: Sequence[Version]
+) -> Iterator[Era]:
+    blocks = accumulate([0, *(version.begins for version in versions)])
+    keys = [(b, r.stopping, r.audit) for b, r in zip(blocks, records, strict=True)]
+    same = groupby(enumerate(records), lambda each: keys[each[0]])
     begins = [next(some) for _, some in same]
     ends = [firsts[place] for place, _ in begins[1:]] + [_END]
     for (place, record), end in zip(begins, ends, strict=True):
@@ -52,7 +88,7 @@ class Timeline:
         """The tick of the latest change; later ones may be here too."""
         self._removals = removals
         self._trials = [version.trial for version in versions]
-        self.eras = tuple(_eras([0, *self._trials], records))
+        self.eras = tuple(_eras([0, *self._trials], records, versions))
         ends = (tick for each in removals for tick in (each.removed, each.restored))
         self._ticks = sorted(tick for tick in ends if tick is not None)
         self._last: tuple[int, frozenset[int]] = (0, frozenset())  # after so many of the ticks

@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from itertools import groupby
 from typing import Literal, TypeAlias
@@ -19,8 +19,9 @@ from tinytune.errors import TinytuneError
 from tinytune.history import Finished, Pending, StudyRecord, TrialRecord, Version
 from tinytune.search.fold import Fold
 from tinytune.space import Params, Space
+from tinytune.store.merging import taken_out
 from tinytune.store.reader import Reader
-from tinytune.timeline import Timeline
+from tinytune.timeline import Part, Timeline
 from tinytune.verify_stops import Stops, verify_stops
 
 Status: TypeAlias = Literal["exact", "differs", "not applicable"]
@@ -70,29 +71,51 @@ class Verification:
         return not self.problems and not self.count("differs")
 
 
-def verify(reader: Reader, progress: Progress) -> Verification:
-    """Return what recomputing a study gives; `progress` is called as it goes on."""
+def verify(reader: Reader, progress: Progress, *, is_part: bool = False) -> Verification:
+    """Return what recomputing a study gives; `progress` is called as it goes on.
+
+    Studies that were merged into it are recomputed as they were before; a part was taken out so,
+    and its seals are the whole's.
+    """
     record, trials = reader.study(), reader.trials()
     total = 2 * len(trials)  # each has a suggestion and, most of them, a link
     verdicts = []
     for verdict in _verdicts(reader, trials):
         verdicts.append(verdict)
         progress(len(verdicts), total)
-    broken = reader.broken_links(lambda count: progress(min(len(trials) + count, total), total))
-    problems = list(_problems(reader, record, trials, broken))
+    problems = list(digests(reader, record, trials, progress, is_part=is_part))
     try:
         stops = verify_stops(reader, trials, lambda: progress(total, total))
     except TinytuneError as error:  # an unknown rule, or another version of it
         stops = Stops(0, (str(error),))
-    progress(total, total)
-    return Verification(tuple(verdicts), (*problems, *stops.problems), stops.exact)
+    found = Verification(tuple(verdicts), (*problems, *stops.problems), stops.exact)
+    for part in reader.parts():
+        with taken_out(reader, part) as inner:
+            found = _with(found, part, verify(inner, lambda *_: None, is_part=True))
+        progress(total, total)
+    return found
+
+
+def _with(found: Verification, part: Part, other: Verification) -> Verification:
+    """Return what was found together with what was found of a part."""
+    verdicts = [
+        *found.verdicts,
+        *(replace(verdict, number=verdict.number + part.first) for verdict in other.verdicts),
+    ]
+    problems = (f"{part.name}, merged from trial {part.first} on: {p}" for p in other.problems)
+    return Verification(
+        tuple(sorted(verdicts, key=lambda verdict: verdict.number)),
+        (*found.problems, *problems),
+        found.stops + other.stops,
+    )
 
 
 def _verdicts(reader: Reader, trials: list[TrialRecord]) -> Iterator[Verdict]:
     """Recompute each trial in the version of the study under which it was suggested."""
-    timeline = reader.timeline()
+    timeline, parts = reader.timeline(), reader.parts()
     past = cache(partial(_Past, reader, trials))
-    in_order = sorted(trials, key=lambda trial: trial.asked)
+    own = [trial for trial in trials if not any(part.holds(trial.number) for part in parts)]
+    in_order = sorted(own, key=lambda trial: trial.asked)
     for record, some in groupby(in_order, key=lambda trial: timeline.at(trial.number)):
         of_version = list(some)
         try:
@@ -248,15 +271,21 @@ def _seed(trial: TrialRecord, record: StudyRecord) -> int:
     return draw.trial_seed(record.seed, trial.number)
 
 
-def _problems(
-    reader: Reader, record: StudyRecord, trials: list[TrialRecord], broken: list[int]
+def digests(
+    reader: Reader,
+    record: StudyRecord,
+    trials: list[TrialRecord],
+    progress: Progress = lambda *_: None,
+    *,
+    is_part: bool = False,
 ) -> Iterator[str]:
+    """Yield what is not as it was written, without computing any suggestion again."""
+    count = len(trials)
+    broken = reader.broken_links(lambda more: progress(min(count + more, 2 * count), 2 * count))
     missing = sorted(set(range(len(trials))) - {trial.number for trial in trials})
     if missing:
         yield f"trial {missing[0]} is missing"
-    for trial in trials:
-        if trial.copied is None and trial.seed != _seed(trial, record):
-            yield f"the seed of trial {trial.number} is not the study's"
+    yield from _odd_seeds(reader, record, trials)
     yield from _out_of_version(reader.timeline().versions, trials)
     for number in broken:
         if number < 0:
@@ -271,8 +300,16 @@ def _problems(
     tick, count = reader.odd_ticks()
     if count:
         yield f"what was written at tick {tick} is gone or was moved ({count} such ticks)"
-    for what in reader.broken_seals():
+    for what in () if is_part else reader.broken_seals():
         yield f"{what} was changed afterwards"
+
+
+def _odd_seeds(reader: Reader, record: StudyRecord, trials: list[TrialRecord]) -> Iterator[str]:
+    parts = reader.parts()  # whose trials have the seeds of other studies
+    for trial in trials:
+        is_own = not any(part.holds(trial.number) for part in parts)
+        if is_own and trial.copied is None and trial.seed != _seed(trial, record):
+            yield f"the seed of trial {trial.number} is not the study's"
 
 
 def _out_of_version(versions: Sequence[Version], trials: list[TrialRecord]) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from tinytune.bench import Bench
@@ -14,14 +14,22 @@ from tinytune.timeline import Era, Timeline
 
 
 def verify_pauses(
-    reader: Reader, timeline: Timeline, trials: list[TrialRecord], decisions: list[Decision]
+    reader: Reader,
+    timeline: Timeline,
+    trials: list[TrialRecord],
+    decisions: list[Decision],
+    is_own: Callable[[int], bool],
 ) -> tuple[str, ...]:
-    """Ask the rules again at every claim, given what had a lower tick; return what differs."""
+    """Ask the rules again at every claim, given what had a lower tick; return what differs.
+
+    `is_own(tick)` is false in the time of a study that was merged into this one.
+    """
     promotions = [each for each in decisions if each.verdict == "promote"]
     claims: list[tuple[int, int, Decision | None]] = [
         (each.tick, each.trial, each) for each in promotions
     ]
     claims += [(t.asked, t.number, None) for t in trials if t.origin in ("default", "search")]
+    claims = [claim for claim in claims if is_own(claim[0])]
     return tuple(_problems(reader, timeline, sorted(claims, key=lambda claim: claim[0]), trials))
 
 

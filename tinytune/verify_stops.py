@@ -29,7 +29,12 @@ def verify_stops(reader: Reader, trials: list[TrialRecord], before: Callable[[],
 
     `before()` is called before each report. TinytuneError where a rule is not known here.
     """
-    decisions = reader.decisions()
+    parts = reader.parts()  # what was decided in them is not this study's
+
+    def is_own(tick: int) -> bool:
+        return not any(part.spans(tick) for part in parts)
+
+    decisions = [each for each in reader.decisions() if is_own(each.tick)]
     refused = [each for each in decisions if each.verdict == "budget"]
     stored = {_place(each): each for each in decisions if each.verdict != "budget"}
     short = tuple(
@@ -39,11 +44,14 @@ def verify_stops(reader: Reader, trials: list[TrialRecord], before: Callable[[],
     )
     kept = len(refused) - len(short)
     timeline = reader.timeline()
+    ended = [trial for trial in trials if trial.told is not None and is_own(trial.told)]
     if not any(record.stopping for record in timeline.records):
         stray = tuple(f"trial {each.trial} was judged without a rule" for each in stored.values())
-        return Stops(kept, (*stray, *short, *_unjudged(trials, refused)))
-    judged = {(trial.number, trial.attempt) for trial in trials if trial.told is not None}
-    judged |= {(number, attempt) for number, attempt, _ in reader.paused_attempts()}
+        return Stops(kept, (*stray, *short, *_unjudged(ended, refused)))
+    judged = {(trial.number, trial.attempt) for trial in ended}
+    judged |= {
+        (number, attempt) for number, attempt, tick in reader.paused_attempts() if is_own(tick)
+    }
     mine = {
         place: each
         for place, each in stored.items()
@@ -53,16 +61,16 @@ def verify_stops(reader: Reader, trials: list[TrialRecord], before: Callable[[],
     for each in decisions:
         if each.verdict == "promote":
             let_on[each.trial].append(each)
-    found = {_place(each): each for each in _decisions(reader, timeline, let_on, before)}
+    found = {_place(each): each for each in _decisions(reader, timeline, let_on, is_own, before)}
     places = sorted(mine.keys() | found.keys())
     problems = [
         _problem(mine.get(place), found.get(place))
         for place in places
         if mine.get(place) != found.get(place)
     ]
-    wrong = _unjudged(trials, [*mine.values(), *refused])
+    wrong = _unjudged(ended, [*mine.values(), *refused])
     exact = kept + sum(mine[place] == found.get(place) for place in mine if place[2] != "rung")
-    order = verify_pauses(reader, timeline, trials, decisions)
+    order = verify_pauses(reader, timeline, trials, decisions, is_own)
     return Stops(exact, tuple(dict.fromkeys([*problems, *short, *wrong, *order])))
 
 
@@ -97,6 +105,7 @@ def _decisions(
     reader: Reader,
     timeline: Timeline,
     let_on: Mapping[int, list[Decision]],
+    is_own: Callable[[int], bool],
     before: Callable[[], object],
 ) -> Iterator[Decision]:
     """Yield what the rules say of the reports, in the order of ticks.
@@ -108,6 +117,8 @@ def _decisions(
     ended: set[tuple[int, int]] = set()
     for (tick, number, count), rows in groupby(reader.reports(), key=itemgetter(0, 1, 2)):
         before()
+        if not is_own(tick):
+            continue
         reported = list(rows)
         step = reported[0][3]
         era = timeline.era_at(number)

@@ -25,8 +25,13 @@ SELECT trial FROM removal WHERE seal <> digest(removed, trial, restored, time)
 INSERT_VERSION = """
 INSERT INTO version (tick, trial, first, space, search, stopping, time) VALUES (?, ?, ?, ?, ?, ?, ?)
 """
+# A version begins where a study that was merged does, and where that ends.
 SELECT_VERSIONS = """
-SELECT tick, trial, first, space, search, stopping, time FROM version ORDER BY tick
+SELECT tick, trial, first, space, search, stopping, time, EXISTS (
+    SELECT 1 FROM part AS p
+    WHERE p.start = v.tick OR p.start + p.ticks < v.tick AND NOT EXISTS (
+        SELECT 1 FROM version WHERE tick > p.start + p.ticks AND tick < v.tick))
+FROM version AS v ORDER BY tick
 """
 SELECT_EDITED = """
 SELECT edited, max((SELECT coalesce(max(removed), 0) FROM removal),
@@ -47,7 +52,7 @@ def removal(row: Sequence[Any]) -> Removal:
 
 def version(row: Sequence[Any]) -> Version:
     """Return what a study is from one trial on."""
-    tick, trial, first, space, search, rules, changed = row
+    tick, trial, first, space, search, rules, changed, begins = row
     numbers = whole(tick), whole(trial), whole(first)
     if numbers[2] > numbers[1]:
         raise ValueError("its search counts from a trial to come")
@@ -57,6 +62,7 @@ def version(row: Sequence[Any]) -> Version:
         search_spec(search),
         *stopping(rules),
         time(changed),
+        bool(begins),
     )
 
 
@@ -66,7 +72,7 @@ def applied(made: StudyRecord, versions: Sequence[Version]) -> list[StudyRecord]
     for each in versions:
         if each.trial < trial or each.first < first:
             raise ValueError(f"version {each.tick} begins before the one before")
-        if list(each.space.by_name) != list(made.space.by_name):
+        if each.space.by_name.keys() != made.space.by_name.keys():
             raise ValueError(f"version {each.tick} has other parameters")
         trial, first = each.trial, each.first
     return [made, *(each.of(made) for each in versions)]

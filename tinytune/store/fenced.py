@@ -34,8 +34,14 @@ class Reported:
 class Fenced(Reader):
     """Writes what the worker that holds a trial has saved of it."""
 
-    def __init__(self, path: Path, *, keep_checkpoints: bool = False) -> None:
-        super().__init__(path, db.open_writer(path))
+    def __init__(
+        self,
+        path: Path,
+        *,
+        keep_checkpoints: bool = False,
+        database: db.Database | None = None,
+    ) -> None:
+        super().__init__(path, db.open_writer(path) if database is None else database)
         self._reported: dict[Token, Reported] = {}  # of attempts that began here
         self._reporting = threading.Lock()
         self._last_steps: dict[Token, int] = {}  # the highest that an attempt has reported

@@ -4,16 +4,10 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
-from types import TracebackType
-from typing import Self, TypeVar
 
-from tinytune import db
-from tinytune.digest import START, digest, sha256
-from tinytune.errors import SpaceError, StudyFileError, UsageError
+from tinytune.errors import StudyFileError
 from tinytune.history import (
     STATES,
     AttemptRecord,
@@ -36,42 +30,14 @@ from tinytune.history import (
     Version,
 )
 from tinytune.store import changes, rows, sql, sql_kept, views
+from tinytune.store.proofs import Proofs
 from tinytune.timeline import Timeline
 
-T = TypeVar("T")
 _MANY = 1000  # complete trials of which a curve is made up
-_NONSENSE = (
-    ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError, RecursionError,
-    SpaceError, UsageError,
-)  # fmt: skip
 
 
-class Reader:
+class Reader(Proofs):
     """Reads a study's file and changes nothing."""
-
-    def __init__(self, path: Path, database: db.Database | None = None) -> None:
-        self.path = path
-        self._db = db.open_reader(path) if database is None else database
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    @property
-    def lacks_log(self) -> bool:
-        """Whether the file should have a write-ahead log beside it, and there was none."""
-        return self._db.lacks_log
-
-    def close(self) -> None:
-        """Close the file."""
-        self._db.close()
 
     def study(self) -> StudyRecord:
         """Return what the study is now; StudyFileError where the file makes no sense."""
@@ -103,10 +69,6 @@ class Reader:
                 f"{self.path} has views that tinytune did not make: it was changed by hand or by "
                 "another program, and is not used; get it anew from where it came from"
             )
-
-    def snapshot(self) -> AbstractContextManager[None]:
-        """Let all reads of a block see the study as it is in one moment."""
-        return self._db.snapshot()
 
     def skipped(self) -> int:
         """Return how many trials are not of the search: made before it, or given by hand."""
@@ -162,20 +124,6 @@ class Reader:
         first = best[0] if best else None
         spent = self.spent()
         return Progress(counts, budget, first, self.steps(), repeats, spent, is_spent, removed)
-
-    def spent(self) -> dict[str, float]:
-        """Return the seconds of all attempts that ended, by how they ended."""
-        row = self._db.one(sql.SELECT_SPENT) or (0.0,) * len(sql.ENDINGS)
-        return dict(zip(sql.ENDINGS, self._made(rows.spent, row, "a clock"), strict=True))
-
-    def steps(self) -> int:
-        """Return how many steps have been reported, in all attempts at all trials."""
-        return self._made(rows.number, self._db.one(sql.SELECT_STEPS) or (0,), "a clock")
-
-    def counted_steps(self, until: int) -> int:
-        """Return how many steps were reported up to a tick, counted anew."""
-        (count,) = self._db.one(sql.COUNT_STEPS, (until,)) or (0,)
-        return int(count)
 
     def best(self, goal: Goal, count: int) -> list[TrialRecord]:
         """Return the best complete trials; the earlier one first where values are equal."""
@@ -328,10 +276,6 @@ class Reader:
         found = self._all(rows.report, sql_kept.SELECT_REPORTS_OF, (number, attempt))
         return [(tick, step, name, value) for tick, _, _, step, name, value in found]
 
-    def broken_copies(self) -> list[int]:
-        """Return the trials that went on with other reports than they had before."""
-        return [trial for (trial,) in self._db.all(sql_kept.SELECT_BROKEN_COPIES)]
-
     def timeline(self) -> Timeline:
         """Return what people have changed about the study."""
         edited, _ = self._edited()  # first: what is read after it has all changes up to it
@@ -340,9 +284,6 @@ class Reader:
         removals = self._all(changes.removal, changes.SELECT_REMOVALS)
         return Timeline(records, versions, removals, edited)
 
-    def _edited(self) -> tuple[int, int]:
-        return self._made(changes.edited, self._db.one(changes.SELECT_EDITED) or (0, 0), "a clock")
-
     def notes(self, number: int | None = None) -> list[Note]:
         """Return what was written about a trial, or about the study, the earliest first."""
         return self._all(changes.note, changes.SELECT_NOTES, (number,))
@@ -350,71 +291,6 @@ class Reader:
     def running(self) -> list[RunningTrial]:
         """Return the running trials by number."""
         return self._all(rows.running, sql.SELECT_RUNNING)
-
-    def damage(self) -> list[str]:
-        """Return what SQLite finds wrong with the file's pages, indexes and references."""
-        found = [text for (text,) in self._db.all(sql.SELECT_DAMAGE)]
-        orphans = self._db.all(sql.SELECT_ORPHANS)
-        return found + [f"a row of {child} refers to no {parent}" for child, _, parent in orphans]
-
-    def stray_metrics(self) -> list[int]:
-        """Return the trials that have reports of an attempt that never was."""
-        return [trial for (trial,) in self._db.all(sql.SELECT_STRAY_METRICS)]
-
-    def broken_links(self, before: Callable[[int], object]) -> list[int]:
-        """Return the trials whose link of the chain is not what their rows give, in tick order.
-
-        `before(count)` is called before each link, with how many have been looked at.
-        """
-        broken = []
-        spent = dict.fromkeys(sql.ENDINGS, 0.0)
-        previous = START
-        endings = self._db.all(sql.SELECT_ENDINGS)
-        reporting = {each for query in sql.SELECT_WITH_REPORTS for each in self._db.all(query)}
-        for count, row in enumerate(endings):
-            before(count)
-            link, which, reported = row[1], row[13:15], START
-            number = self._made(rows.number, which, "the number of a trial")
-            if which in reporting:
-                (reported,) = self._db.one(sql.SELECT_REPORTED, which) or ("",)
-            if link != digest(previous, row[0], digest(*row[2:13]), reported, *row[13:]):
-                broken.append(number)
-            previous = link  # so that one difference does not make all that follow differ
-            spent[row[2]] = spent.get(row[2], 0.0) + (row[4] or 0.0)
-        if self.chain() != previous or any(self.spent()[name] != spent[name] for name in spent):
-            broken.append(-1)
-        miscounted = self._all(rows.number, sql.SELECT_MISCOUNTED)  # deaths are in no link
-        return broken + [number for number in miscounted if number not in broken]
-
-    def broken_seals(self) -> list[str]:
-        """Return which rows beside the trials were changed after they were written."""
-        stored, computed = self._db.one(sql.SELECT_SEALS) or ("", None)
-        broken = ["the study's own row, a source, an environment or a voucher"]
-        if stored == computed:
-            broken = []
-        broken += [f"worker {worker}" for (worker,) in self._db.all(sql.SELECT_BROKEN_WORKERS)]
-        broken += [f"trial {trial}" for (trial,) in self._db.all(sql.SELECT_BROKEN_TRIALS)]
-        removals = self._db.all(changes.SELECT_BROKEN_REMOVALS)
-        broken += [f"the removal of trial {trial}" for (trial,) in removals]
-        stored, found = self._edited()
-        broken += [] if stored == found else ["the clock's tick of the latest change"]
-        printed = self._db.all(sql_kept.SELECT_BROKEN_OUTPUTS)
-        broken += [f"the output of trial {trial}" for (trial,) in printed]
-        saved = {trial for (trial,) in self._db.all(sql_kept.SELECT_BROKEN_CHECKPOINTS)}
-        for trial, stored, content in self._db.all(sql_kept.SELECT_CONTENTS):
-            if not isinstance(content, bytes) or sha256(content) != stored:
-                saved.add(trial)
-        broken += [f"a checkpoint of trial {trial}" for trial in sorted(saved)]
-        last, count = self._db.one(sql.SELECT_LAST_WORKER) or (0, 0)
-        return broken + (["the list of workers"] if last != count else [])
-
-    def odd_ticks(self) -> tuple[int, int]:
-        """Return the first tick of which the file has no row any more, and how many there are.
-
-        Ticks after the clock's own count too; (0, 0) where all is well.
-        """
-        ticks = [tick for (tick,) in self._db.all(sql.SELECT_TICKS) if tick is not None]
-        return changes.odd_ticks(ticks, self.tick())
 
     def has_open_trials(self, *, repeats_only: bool = False) -> bool:
         """Return whether a trial is running, or waiting while there are steps and seconds left.
@@ -432,15 +308,6 @@ class Reader:
     def last_failed(self) -> TrialRecord | None:
         """Return the trial that failed last."""
         return next(iter(self._records(sql.LAST_FAILED)), None)
-
-    def tick(self) -> int:
-        """Return the last tick that was taken."""
-        return self._made(rows.number, self._db.one(sql.SELECT_TICK) or (0,), "a clock")
-
-    def chain(self) -> str:
-        """Return the last link of the chain: two files with the same one have the same trials."""
-        (_, chain) = self._db.one(sql.SELECT_CHAIN) or (0, START)
-        return str(chain)
 
     def next_number(self) -> int:
         """Return the number that the next new trial will have."""
@@ -471,26 +338,6 @@ class Reader:
         """Return what a claim looks at: see `rows.next_one`."""
         row = self._db.one(query, (time.time(),)) or ()
         return self._made(rows.next_one, row, "a clock")
-
-    def _records(self, query: str, arguments: Sequence[object] = ()) -> list[TrialRecord]:
-        return self._all(rows.trial, query, arguments)
-
-    def _all(
-        self, make: Callable[[db.Row], T], query: str, arguments: Sequence[object] = ()
-    ) -> list[T]:
-        return [
-            self._made(make, row, f"row {row[0]!r:.40}") for row in self._db.all(query, arguments)
-        ]
-
-    def _made(self, make: Callable[[db.Row], T], row: db.Row, what: str) -> T:
-        """Return a row as a record; StudyFileError where tinytune cannot have written it."""
-        try:
-            return make(row)
-        except _NONSENSE as error:
-            raise StudyFileError(
-                f"{self.path} holds {what} in a way that makes no sense ({error}): "
-                "restore it from a copy"
-            ) from error
 
 
 def _running_best(values: Sequence[float], goal: Goal) -> list[float]:

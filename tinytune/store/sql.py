@@ -23,7 +23,9 @@ INSERT INTO lesson (number, study, chain, trial, state, params, value)
 VALUES (?, ?, ?, ?, ?, ?, ?)
 """
 SELECT_LESSONS = """
-SELECT number, study, chain, trial, state, value, params FROM lesson ORDER BY number
+SELECT number, study, chain, trial, state, value, params FROM lesson
+WHERE -number <= coalesce((SELECT min(lessons) FROM part), -number)  -- no merged study's
+ORDER BY number
 """
 SELECT_VIEWS = "SELECT sql FROM sqlite_schema WHERE type = 'view'"
 SELECT_SOURCE = "SELECT hash, path, text FROM source WHERE hash = ?"
@@ -47,6 +49,8 @@ digest(created, version, space, search, objectives, settings, seed, defaults, bu
        (SELECT digest_sum(number, study, chain, trial, state, params, value) FROM lesson),
        (SELECT digest_sum(id, trial, kind, text, time) FROM note),
        (SELECT digest_sum(tick, trial, first, space, search, stopping, time) FROM version),
+       (SELECT digest_sum(start, ticks, first, trials, workers, lessons, taught, name, created,
+                          seed, defaults, source, chain) FROM part),
        (SELECT count(*) FROM worker))
 """
 SEAL = f"UPDATE study SET seal = {_SEAL}"
@@ -161,7 +165,7 @@ ORDER BY tick
 """
 # Attempts that died since the trial last failed or got on: since an attempt that saved at a higher
 # step than that from which it had begun, as the attempt that went on from it tells.
-_DEATHS = """
+DEATHS = """
 SELECT count(*) FROM attempt WHERE trial = number AND ending = 'died' AND attempt > (
     SELECT coalesce(max(attempt), 0) FROM attempt WHERE trial = number AND ending = 'failed')
 AND attempt >= (
@@ -169,10 +173,10 @@ AND attempt >= (
     LEFT JOIN continuation AS before ON before.trial = c.trial AND before.attempt = c.source
     WHERE c.trial = number AND c.step > coalesce(before.step, c.step - 1))
 """
-COUNT_DEATHS = f"UPDATE trial SET deaths = ({_DEATHS}) WHERE number = ?"
+COUNT_DEATHS = f"UPDATE trial SET deaths = ({DEATHS}) WHERE number = ?"
 SELECT_MISCOUNTED = f"""
 SELECT number FROM trial
-WHERE deaths <> (state = 'failed' AND error LIKE 'its worker died%') + ({_DEATHS})
+WHERE deaths <> (state = 'failed' AND error LIKE 'its worker died%') + ({DEATHS})
 """
 SELECT_TICKS = """
 SELECT asked FROM trial UNION SELECT claimed FROM trial UNION SELECT suggested FROM trial

@@ -59,10 +59,20 @@ def create(
 
     `copies` are trials of another study that are to be run again, and wait to be taken.
     """
+    return db.create(path, statements(study, source, version, copies))
+
+
+def statements(
+    study: StudyRecord,
+    source: Source | None,
+    version: str,
+    copies: Sequence[TrialRecord] = (),
+) -> list[tuple[str, Sequence[object]]]:
+    """Return what makes a new study's rows."""
     now = time.time()
-    statements: list[tuple[str, Sequence[object]]] = []
+    made: list[tuple[str, Sequence[object]]] = []
     if source is not None:
-        statements.append((sql.INSERT_SOURCE, (source.hash, source.name, source.text, now)))
+        made.append((sql.INSERT_SOURCE, (source.hash, source.name, source.text, now)))
     row = (
         now, version, study.space.to_json(),
         changes.search_json(study.search),
@@ -73,19 +83,19 @@ def create(
         changes.stopping_json(study.stopping, study.audit),
         study.budget_steps, study.repeats, study.budget_seconds, written(study.subject_to),
     )  # fmt: skip
-    statements += [(sql.INSERT_STUDY, row), (sql.INSERT_CLOCK, (len(copies), START))]
+    made += [(sql.INSERT_STUDY, row), (sql.INSERT_CLOCK, (len(copies), START))]
     for number, trial in enumerate(copies):
         waiting = (number, trial.origin, trial.search, trial.seed, trial.copied,
                    written(trial.params), number + 1, None, None)  # fmt: skip
-        statements.append((sql.INSERT_WAITING, waiting))
+        made.append((sql.INSERT_WAITING, waiting))
     for lesson in study.lessons:
         of = lesson.result
         told = (of.number, lesson.study, lesson.chain, lesson.trial, of.state, written(of.params),
                 of.value)  # fmt: skip
-        statements.append((sql.INSERT_LESSON, told))
-    statements.append((sql.SEAL, ()))
-    statements += [(view, ()) for view in views.views(study)]
-    return db.create(path, statements)
+        made.append((sql.INSERT_LESSON, told))
+    made.append((sql.SEAL, ()))
+    made += [(view, ()) for view in views.views(study)]
+    return made
 
 
 def copy(path: Path, target: Path) -> int:
@@ -107,8 +117,14 @@ class Store(Again):
     With `keep_checkpoints` those of trials that end are kept.
     """
 
-    def __init__(self, path: Path, *, keep_checkpoints: bool = False) -> None:
-        super().__init__(path, keep_checkpoints=keep_checkpoints)
+    def __init__(
+        self,
+        path: Path,
+        *,
+        keep_checkpoints: bool = False,
+        database: db.Database | None = None,
+    ) -> None:
+        super().__init__(path, keep_checkpoints=keep_checkpoints, database=database)
         self._unfolded = 0
 
     def join(
