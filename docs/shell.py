@@ -119,6 +119,7 @@ _USAGES = {
     "ask": "STUDY",
     "tell": "STUDY NUMBER VALUE",
     "pack": "STUDY -o FILE",
+    "merge": "A.db B.db… -o FILE",
     "retry": "STUDY [NUMBER…]",
     "release": "STUDY",
     "check": "STUDY",

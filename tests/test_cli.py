@@ -496,8 +496,8 @@ def test_every_command_and_option_has_help():
     assert commands == [
         "run", "resume", "trials", "show", "status", "searches", "stoppings", "best", "confirm",
         "stopping-report", "importance", "verify", "replicate", "extract", "diff", "add", "ask",
-        "tell", "logs", "tag", "note", "remove", "widen", "pack", "retry", "release", "check",
-        "set",
+        "tell", "logs", "tag", "note", "remove", "widen", "pack", "merge", "retry", "release",
+        "check", "set",
     ]  # fmt: skip
     for command in commands:
         text = tinytune(command, "--help").stdout

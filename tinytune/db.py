@@ -463,6 +463,7 @@ def copy_in_memory(path: Path) -> Database:
 
 def publish(memory: Database, target: Path) -> bool:
     """Give what is in memory a file's name at once; False if there is a file at the target."""
+    refuse_leftover_log(target)
     content = bytearray(memory._connection.serialize())  # noqa: SLF001 - same module
     content[18:20] = b"\x01\x01"  # at rest it is in rollback mode, also if the original is at work
     return published(target, bytes(content))

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from tinytune import changing, difference, files
-from tinytune.errors import StudyFileError, UsageError
+from tinytune.checkpoints import refuse_leftover
+from tinytune.errors import SpaceError, StudyFileError, UsageError
 from tinytune.history import ObjectiveReference, StudyRecord
 from tinytune.space import Space
 from tinytune.store.merging import Merging
@@ -37,6 +38,7 @@ def merge(paths: Sequence[Path], output: Path) -> list[str]:
         raise UsageError(f"merge takes two studies or more: {paths[0]} alone is one already")
     if files.exists(output):
         raise StudyFileError(f"{output} exists already: name another file with -o")
+    refuse_leftover(output)
     with ExitStack() as stack:
         studies = [stack.enter_context(Merging(path)) for path in paths]
         for study in studies:
@@ -60,7 +62,7 @@ def merge(paths: Sequence[Path], output: Path) -> list[str]:
         _check_whole(whole)
         count = whole.next_number()
         whole.publish(output)
-    return [*notes, f"{output}: {count} trials"]
+    return [*notes, f"{output}: {_trials(count)}"]
 
 
 def _check_whole(study: Merging) -> None:
@@ -159,14 +161,14 @@ def _hull(path: Path, space: Space, other_path: Path, other: Space) -> Space:
                 f"one and {there_fixed} in the other"
             )
         _widen(entry, there)
-    made = Space.from_json(json.dumps(document))
-    for each, of in ((path, space), (other_path, other)):
-        try:
-            changing.check_contains(made, of)
-        except UsageError as error:
-            raise UsageError(
-                f"{path} and {other_path} cannot be merged: in {each}, {error}"
-            ) from None
+    try:
+        made = Space.from_json(json.dumps(document))
+        for each in (space, other):
+            changing.check_contains(made, each)
+    except (SpaceError, UsageError) as error:
+        raise UsageError(
+            f"{path} and {other_path} cannot be merged, since no space has all of theirs: {error}"
+        ) from None
     return made
 
 
@@ -202,10 +204,14 @@ def _sources(whole: Merging, others: Sequence[Merging]) -> list[str]:
 
 
 def _moved(other: Merging, first: int, count: int, again: int) -> str:
-    text = f"{other.path}: {count} trials, from number {first} on"
+    text = f"{other.path}: {_trials(count)}, from number {first} on"
     if again:
         text += f"; {again} of them are here already, and are removed"
     return text
+
+
+def _trials(count: int) -> str:
+    return "1 trial" if count == 1 else f"{count} trials"
 
 
 def _seen_from(objective: ObjectiveReference, path: Path, output: Path) -> ObjectiveReference:

@@ -451,6 +451,7 @@ for further_command, settings in (
     (edit.remove, None),
     (change.widen, None),
     (care.pack, None),
+    (care.merge, None),
     (care.retry, None),
     (care.release, None),
     (care.check, None),

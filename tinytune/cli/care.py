@@ -39,6 +39,27 @@ def pack(
         )
 
 
+def merge(
+    studies: Annotated[
+        list[Path], typer.Argument(metavar="STUDY...", help="Two or more, of one objective.")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="The new study; must not exist.")
+    ],
+    debug: Debug = False,
+) -> None:
+    """Make one study of several of the same objective; the first one goes on, with more evidence.
+
+    Each trial keeps its metrics, attempts, logs, tags and notes, and can still be proved. The
+    studies themselves are not changed.
+    """
+    from tinytune import merge as merging
+    from tinytune.output.formats import clean
+
+    for text in merging.merge(studies, output):
+        typer.echo(clean(text), err=True)
+
+
 def retry(
     study: StudyFile,
     numbers: Annotated[
@@ -52,14 +73,21 @@ def retry(
     from tinytune.store.writer import Store
 
     with Store(study) as store:
-        trials = store.trials("failed")
-        failed = {trial.number for trial in trials if not trial.removed}
+        trials, parts = store.trials("failed"), store.parts()
+        numbered = {trial.number for trial in trials if trial.params is None}
+        lacking = {n for n in numbered if any(part.holds(n) for part in parts)}
+        failed = {trial.number for trial in trials if not trial.removed} - lacking
         wanted = set(numbers) if numbers else failed
         for trial in trials:
             if trial.removed and trial.number in wanted:
                 raise UsageError(
                     f"trial {trial.number} of {study} is removed: let it count again first, with "
                     f"`tinytune remove {study} {trial.number} --undo`"
+                )
+            if trial.number in lacking & set(numbers or ()):
+                raise UsageError(
+                    f"trial {trial.number} of {study} was merged without a configuration, and only "
+                    "its own study's search could suggest one: retry the others by their numbers"
                 )
         if wanted - failed:
             number = min(wanted - failed)

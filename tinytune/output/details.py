@@ -23,7 +23,7 @@ from tinytune.history import (
     StudyRecord,
     TrialRecord,
 )
-from tinytune.output import confirm
+from tinytune.output import confirm, versions
 from tinytune.output.formats import (
     clean,
     counted,
@@ -51,6 +51,7 @@ def known_of(
     list[Continuation],
     Decision | None,
     list[Note],
+    tuple[str, int] | None,
 ]:
     """Return what is known of a trial beside its record, in the order that is shown."""
     return (
@@ -60,6 +61,7 @@ def known_of(
         reader.continuations(trial.number),
         reader.promotion_of(trial),
         reader.notes(trial.number),
+        versions.source(reader, trial.number),
     )
 
 
@@ -72,6 +74,7 @@ def trial_details(
     continuations: Sequence[Continuation] = (),
     promotion: Decision | None = None,
     notes: Sequence[Note] = (),
+    merged: tuple[str, int] | None = None,
 ) -> str:
     """Return everything that is known of a trial."""
     goal = study.goals[0]
@@ -86,6 +89,7 @@ def trial_details(
         ("trial", trial.number),
         ("state", f"{trial.state} (removed)" if trial.removed else trial.state),
         ("origin", f"{trial.origin} ({trial.search})"),
+        ("merged", None if merged is None else f"trial {merged[1]} of {merged[0]}"),
         ("confirms", None if trial.confirms is None else f"trial {trial.confirms}"),
         (goal.name, trial.value),
         *((name, value) for name, value in trial.values.items() if name != goal.name),
@@ -139,6 +143,7 @@ def trial_details_json(
     continuations: Sequence[Continuation] = (),
     promotion: Decision | None = None,
     notes: Sequence[Note] = (),
+    merged: tuple[str, int] | None = None,
 ) -> dict[str, Any]:
     """Return everything that is known of a trial, for scripts."""
     judged = None
@@ -155,6 +160,7 @@ def trial_details_json(
         "continued": went_on.get(trial.attempt),
         "traceback": trial.traceback,
         "notes": _notes_json(notes),
+        "merged": None if merged is None else {"study": merged[0], "number": merged[1]},
         "attempts": [
             {
                 "attempt": a.attempt,
@@ -215,7 +221,8 @@ def status_json(reader: Reader, study: StudyRecord, progress: Progress) -> dict[
         "run_again": {state: progress.repeats.get(state, 0) for state in STATES},
         "spent_seconds": progress.spent,
         "removed": progress.removed,
-        "versions": _versions_json(reader),
+        "versions": versions.as_json(reader),
+        "merged": versions.merged_json(reader),
         "notes": _notes_json(reader.notes()),
         "changes": [
             {"since": since, "changes": changed} for since, changed in environment_changes(reader)
@@ -394,28 +401,10 @@ def environment_changes(reader: Reader) -> list[tuple[str | None, str]]:
 
 def _said(reader: Reader) -> str:
     """Return how people have changed a study, and what they have noted about it."""
-    text, changed, notes = "", _version_texts(reader), reader.notes()
+    text, changed, notes = "", versions.texts(reader), reader.notes()
     if changed:
         text += "\n\nchanged\n" + "\n".join(f"  {since}  {clean(what)}" for since, what in changed)
     return text + ("\n\n" + _notes_text(notes) if notes else "")
-
-
-def _version_texts(reader: Reader) -> list[tuple[str | None, str]]:
-    """Return when people have changed the study, and how."""
-    from tinytune import changing  # loads the searches
-
-    timeline = reader.timeline()
-    return [
-        (iso_time(version.time), text)
-        for version, (before, after) in zip(
-            timeline.versions, pairwise(timeline.records), strict=True
-        )
-        for text in changing.texts(before, after, version.trial)
-    ]
-
-
-def _versions_json(reader: Reader) -> list[dict[str, object]]:
-    return [{"time": since, "change": what} for since, what in _version_texts(reader)]
 
 
 def _notes_text(notes: Sequence[Note]) -> str:

@@ -105,9 +105,14 @@ class Merging(Editor):
 def taken_out(reader: Reader, part: Part) -> Reader:
     """Return a study as it was when it was merged, without what nothing is proved of."""
     timeline = reader.timeline()
-    number = next(n for n, each in enumerate(timeline.versions) if each.tick == part.start)
+    ticks = [version.tick for version in timeline.versions]
+    if part.start not in ticks:
+        raise StudyFileError(
+            f"{reader.path} does not say what {part.name} was, which was merged into it: restore "
+            "it from a copy"
+        )
     made = replace(
-        timeline.records[number + 1],
+        timeline.records[ticks.index(part.start) + 1],
         seed=part.seed,
         use_defaults=part.use_defaults,
         first=0,
