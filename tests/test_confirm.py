@@ -13,6 +13,7 @@ import statistics
 from contextlib import closing
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Annotated
 
 import pytest
 from scipy import stats
@@ -22,7 +23,10 @@ from tests.shell import ROOT, await_true, kill_all, start, tinytune
 from tests.studies import make_study, record, run_all
 from tinytune import check, confirm, draw, loading, stopping, student, trust
 from tinytune import study as study_module
-from tinytune.errors import TrialStopped, UsageError
+from tinytune.context import current_seed
+from tinytune.decorator import trial as objective
+from tinytune.distributions import Float
+from tinytune.errors import StudyMismatchError, TrialStopped, UsageError
 from tinytune.history import Goal, Outcome, TrialRecord
 from tinytune.store.reader import Reader
 from tinytune.store.writer import Store
@@ -608,3 +612,60 @@ def test_a_configuration_with_too_few_runs_is_last(tmp_path):
     assert [row.trial.number for row in found.rows] == [best[1].number, best[0].number]
     assert [row.counts for row in found.rows] == [True, False]
     assert "stands alone: nothing to compare it with" in said(0, "confirm", path, "--show")
+
+
+# From Python.
+
+
+@objective(minimize="loss")
+def luck(x: Annotated[float, Float(-1, 1)] = 0.5) -> float:
+    return x * x + random.Random(current_seed()).gauss(0, 0.1)
+
+
+def test_python_confirms_as_the_command_does(tmp_path):
+    path, other = tmp_path / "a.db", tmp_path / "b.db"
+    luck.tune(path, search="random", trials=8, quiet=True).close()
+    shutil.copy(path, other)
+    found = luck.confirm(path, top=3, repeats=2, quiet=True)
+    assert [len(row.values) for row in found.rows] == [2, 2, 2]
+    assert spoken("confirm", other, "--top", 3, "--repeats", 2, "-q")[0] == 0
+    with Reader(other) as reader:
+        expected = confirm.ranking(reader, Goal("loss", "minimize"))
+    assert [(row.trial.number, row.values, row.mean) for row in found.rows] == [
+        (row.trial.number, row.values, row.mean) for row in expected.rows
+    ]
+    assert found.rows[0].gap is None
+    assert found.rows[1].gap == expected.rows[1].gap
+    again = luck.confirm(path, top=3, repeats=3, quiet=True)  # adds one run of each
+    assert [len(row.values) for row in again.rows] == [3, 3, 3]
+    assert luck.confirm(path, top=3, repeats=3) == again  # and now runs nothing
+    assert verified(path).is_good
+    assert is_whole(path)
+
+
+def test_python_runs_nothing_but_what_confirms(tmp_path):
+    path = tmp_path / "a.db"
+    luck.tune(path, search="random", trials=4, quiet=True).close()
+    with Study(path) as study:
+        study.add({"x": 0.25})
+    luck.confirm(path, repeats=2, quiet=True)
+    with Reader(path) as reader:
+        states = [trial.state for trial in reader.trials()]
+    assert states == ["complete"] * 4 + ["waiting"] + ["complete"] * 8
+
+
+@pytest.mark.parametrize("arguments", [{"top": 9}, {"repeats": 1}, {"workers": 0}])
+def test_python_refuses_what_cannot_be_confirmed(tmp_path, arguments):
+    path = tmp_path / "a.db"
+    luck.tune(path, search="random", trials=3, quiet=True).close()
+    with pytest.raises(UsageError):
+        luck.confirm(path, **arguments)
+
+    @objective(minimize="loss")
+    def wider(x: Annotated[float, Float(-2, 1)] = 0.5) -> float:
+        return x
+
+    with pytest.raises(StudyMismatchError):
+        wider.confirm(path)
+    with Reader(path) as reader:
+        assert reader.repeats() == []

@@ -132,6 +132,14 @@ def runs(trials: Sequence[TrialRecord], repeats: int) -> list[tuple[TrialRecord,
     return [(trial, repeat) for repeat in range(repeats) for trial in trials]
 
 
+def missing(
+    reader: Reader, wanted: Sequence[tuple[TrialRecord, int]]
+) -> list[tuple[TrialRecord, int]]:
+    """Return those of the wanted (trial, repeat) that have not been entered yet."""
+    known = {(repeat.confirms, repeat.repeat) for repeat in reader.repeats()}
+    return [(trial, repeat) for trial, repeat in wanted if (trial.number, repeat) not in known]
+
+
 def ranking(reader: Reader, goal: Goal) -> Ranking:
     """Return the configurations that were run again, ranked by their new runs alone."""
     grouped: dict[int, list[TrialRecord]] = {}

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import overload
 
+from tinytune import confirm as confirming
 from tinytune import loading, requirement, search, session
 from tinytune import stopping as rules
 from tinytune.checkpoints import Keeping
+from tinytune.confirm import Ranking
 from tinytune.distributions import Distribution, Value
 from tinytune.errors import ObjectiveError, UsageError
 from tinytune.history import goals_of
@@ -18,6 +21,8 @@ from tinytune.output.progress import Live, bytes_of, seconds_of
 from tinytune.search import SearchOptions
 from tinytune.session import Wishes, Work
 from tinytune.stopping import RuleOptions
+from tinytune.store.reader import Reader
+from tinytune.store.writer import Store
 from tinytune.study import Study
 from tinytune.worker import StopReason
 
@@ -74,13 +79,9 @@ class TunableObjective(Objective):
         """
         loading.refuse_while_loading(f"{self.name}.tune()")
         path = Path(study)
-        limits = TrialLimits(
-            None if trial_timeout is None else seconds_of(trial_timeout),
-            None if max_memory is None else bytes_of(max_memory),
-        )
-        seconds = None if timeout is None else seconds_of(timeout)
         keeping = Keeping(None if checkpoints is None else Path(checkpoints), keep_checkpoints)
-        how = Work(workers, seconds, max_failures, limits, capture=capture, checkpoints=keeping)
+        how = _how(workers, timeout, max_failures, trial_timeout, max_memory, capture)
+        how = replace(how, checkpoints=keeping)
         others = tuple(map(Path, learn_from))
         wishes = Wishes(
             options_of(search, grid),
@@ -96,24 +97,89 @@ class TunableObjective(Objective):
             repeats,
             None if budget_seconds is None else seconds_of(budget_seconds),
         )
-        target = None
-        if workers > 1 or limits.any or capture:
-            source = loading.source_path(self)
-            if source is None:
-                raise ObjectiveError(
-                    f"{self.name} is in no file that other processes could load: "
-                    "put it into one, or use workers=1 without limits for a trial or capture"
-                )
-            target = f"{source}:{self.name}"
+        self._check_target(how)
         session.start(path, self, None, wishes, has_timeout=how.timeout_seconds is not None)
-        live = Live(path, self.goals[0], quiet=quiet)
+        self._work(path, how, quiet=quiet)
+        return Study(path)
+
+    def confirm(
+        self,
+        study: str | Path = "study.db",
+        *,
+        top: int | None = None,
+        repeats: int = 5,
+        timeout: float | str | None = None,
+        workers: int = 1,
+        max_failures: int = 10,
+        trial_timeout: float | str | None = None,
+        max_memory: float | str | None = None,
+        capture: bool | None = None,
+        quiet: bool = False,
+    ) -> Ranking:
+        """Run a study's best configurations again under new seeds, as `tinytune confirm` does.
+
+        Arguments: `top`, how many configurations (default: 5, or all there are); `repeats`, new
+        runs of each one; the others as in `tune`. Called again, it goes on where it stopped, and
+        with more repeats adds them.
+
+        Returns the ranking by the new runs alone, the best mean first: see docs/noise.md.
+        StudyMismatchError if the file holds another objective's study; ObjectiveError after too
+        many failures.
+        """
+        loading.refuse_while_loading(f"{self.name}.confirm()")
+        path = Path(study)
+        how = _how(workers, timeout, max_failures, trial_timeout, max_memory, capture)
+        self._check_target(how)
+        session.check_space(path, self)
+        with Reader(path) as reader:
+            wanted = confirming.runs(confirming.chosen(reader, top), repeats)
+            missing = confirming.missing(reader, wanted)
+            is_done = not missing and not reader.has_open_trials(repeats_only=True)
+            seed = reader.study().seed
+        if not is_done:
+            session.vouch(path, self, None)
+            with Store(path) as store:
+                store.add_repeats(missing, seed)
+            self._work(path, replace(how, repeats_only=True), quiet=quiet)
+        with Reader(path) as reader, reader.snapshot():
+            return confirming.ranking(reader, self.goals[0])
+
+    def _check_target(self, how: Work) -> str | None:
+        """Return the target that other processes load; None where this process runs the trials."""
+        if how.workers == 1 and not how.trial_limits.any and not how.capture:
+            return None
+        source = loading.source_path(self)
+        if source is None:
+            raise ObjectiveError(
+                f"{self.name} is in no file that other processes could load: "
+                "put it into one, or use workers=1 without limits for a trial or capture"
+            )
+        return f"{source}:{self.name}"
+
+    def _work(self, path: Path, how: Work, *, quiet: bool) -> None:
+        live = Live(path, self.goals[0], quiet=quiet, repeats_only=how.repeats_only)
         with live:
-            ending = session.run(path, self, target, how, live)
+            ending = session.run(path, self, self._check_target(how), how, live)
         if ending.reason is StopReason.FAILURES:
             raise ObjectiveError(session.failure_text(path, how))
         if ending.reason is StopReason.INTERRUPTED:
             raise KeyboardInterrupt
-        return Study(path)
+
+
+def _how(
+    workers: int,
+    timeout: float | str | None,
+    max_failures: int,
+    trial_timeout: float | str | None,
+    max_memory: float | str | None,
+    capture: bool | None,  # noqa: FBT001 - as the arguments are
+) -> Work:
+    limits = TrialLimits(
+        None if trial_timeout is None else seconds_of(trial_timeout),
+        None if max_memory is None else bytes_of(max_memory),
+    )
+    seconds = None if timeout is None else seconds_of(timeout)
+    return Work(workers, seconds, max_failures, limits, capture=capture)
 
 
 @overload

@@ -316,7 +316,7 @@ def run(path: Path, objective: Objective, target: str | None, how: Work, live: L
         _note_changes(store, around, live)
         if target is None:
             limits = Limits(deadline, how.max_failures, since)
-            return _run_here(path, objective, around, limits, how.checkpoints, live)
+            return _run_here(path, objective, around, limits, how, live)
         store.add_environment(around)
         source = loading.source(objective)
         digest = None if source is None else source.hash
@@ -367,11 +367,12 @@ def _run_here(
     objective: Objective,
     around: Environment,
     limits: Limits,
-    checkpoints: Keeping,
+    how: Work,
     live: Live,
 ) -> Ending:
-    source = loading.source(objective)
-    with study.Study(path, source, around, checkpoints=checkpoints) as opened:
+    source, keeping = loading.source(objective), how.checkpoints
+    only = how.repeats_only
+    with study.Study(path, source, around, checkpoints=keeping, repeats_only=only) as opened:
         several = repeated(objective, opened.record)
         show = live.pace if live.shows_pace else None
         observe = partial(live.observe, opened.reader)

@@ -100,15 +100,13 @@ def _run(
     quiet: bool,
 ) -> int:
     """Run what has not been run yet, and return the exit code; load nothing where all is done."""
+    from tinytune import confirm as confirming
     from tinytune.cli import work
     from tinytune.store.reader import Reader
     from tinytune.store.writer import Store
 
     with Reader(study) as reader:
-        known = {(repeat.confirms, repeat.repeat) for repeat in reader.repeats()}
-        missing = [
-            (trial, repeat) for trial, repeat in wanted if (trial.number, repeat) not in known
-        ]
+        missing = confirming.missing(reader, wanted)
         if not missing and not reader.has_open_trials(repeats_only=True):
             return 0
         seed = reader.study().seed
