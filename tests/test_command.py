@@ -61,6 +61,48 @@ def test_placeholders_are_replaced_within_an_argument(argument, filled):
 
 
 @pytest.mark.parametrize(
+    ("arguments", "left"),
+    [
+        ("t --m {m} --lr {lr}", "t --lr 0.1"),
+        ("t --lr {lr} --m {m}", "t --lr 0.1"),
+        ("t --m={m} --lr={lr}", "t --lr=0.1"),
+        ("t -m {m} {m}", "t"),
+        ("t -- {m} {lr}", "t -- 0.1"),
+        ("t --x=1 {m} {lr}", "t --x=1 0.1"),
+        ("t --lr {lr} {m}", "t --lr 0.1"),
+        ("t x {m}{lr}", "t x"),
+        ("t --both {m},{lr}", "t"),
+    ],
+)
+def test_what_does_not_exist_in_a_trial_is_left_out_with_its_option(arguments, left):
+    assert command.filled_all(arguments.split(), {"lr": 0.1}) == left.split()
+
+
+def test_a_program_always_exists():
+    space = notation.space(["opt=choice(a, b)", "m=choice(x, y) when opt=a"])
+    with pytest.raises(UsageError, match="does not always exist"):
+        command.check(Command(("{m}", "{opt}")), space)
+
+
+def test_parameters_of_a_command_may_have_conditions(tmp_path):
+    path = tmp_path / "study.db"
+    code, _, errors = spoken(
+        "run", "--study", path, "--minimize", "error", "--trials", 8, "--search", "random",
+        "--param", "opt=choice(adam, sgd) = adam",
+        "--param", "m=float(0, 1) = 0.5 when opt=sgd",
+        "--no-capture", "-q", "--",
+        "sh", "-c", 'test "$1 $3" = "adam " || test "$1 $2" = "sgd --m" || exit 9; echo "'
+        '{{\\"error\\": 1}}"', "sh", "{opt}", "--m", "{m}",
+    )  # fmt: skip
+    assert code == 0, errors
+    with Reader(path) as reader:
+        trials = reader.trials()
+    assert {trial.state for trial in trials} == {"complete"}, [t.error for t in trials]
+    assert {("m" in t.params, t.params["opt"]) for t in trials} == {(False, "adam"), (True, "sgd")}
+    assert spoken("verify", path)[0] == 0
+
+
+@pytest.mark.parametrize(
     ("arguments", "said"),
     [
         ((), "there is no command: write it after --"),

@@ -3,7 +3,7 @@
 import pytest
 
 from tinytune import notation
-from tinytune.distributions import Choice, Float, Int, LogNormal, Normal
+from tinytune.distributions import Between, Choice, Float, Int, LogNormal, Normal
 from tinytune.errors import UsageError
 from tinytune.space import Space
 
@@ -82,3 +82,67 @@ def test_what_is_given_twice_or_cannot_hold():
         notation.space(["a=int(1, 2)"], ["a > 2"])
     with pytest.raises(UsageError, match="b"):
         notation.space(["a=int(1, 2)"], ["a < b"])
+
+
+@pytest.mark.parametrize(
+    ("text", "when", "default"),
+    [
+        ("when opt=sgd", {"opt": "sgd"}, None),
+        (" = 0.5 when opt=sgd", {"opt": "sgd"}, 0.5),
+        ("when opt = sgd | 'a b'", {"opt": ["sgd", "a b"]}, None),
+        ('= 1 when opt="a | b and c"', {"opt": "a | b and c"}, 1.0),
+        ("when depth=2..5 and opt=sgd", {"depth": Between(2, 5), "opt": "sgd"}, None),
+        ("when depth=2..", {"depth": Between(2)}, None),
+        ("when depth=..5 and  nested=true", {"depth": Between(None, 5), "nested": True}, None),
+    ],
+)
+def test_conditions_are_those_of_the_decorator(text, when, default):
+    others = [
+        "opt=choice(sgd, adam, 'a b', 'a | b and c')", "depth=int(1, 9)",
+        "nested=choice(true, false)",
+    ]  # fmt: skip
+    made = notation.space([*others, f"x=float(0, 1){text}"])
+    found = made.by_name["x"]
+    assert (
+        found.conditions
+        == Space.of(
+            {**{n: p.distribution for n, p in made.by_name.items()}, "x": Float(0, 1, when=when)}
+        )
+        .by_name["x"]
+        .conditions
+    )
+    assert found.default == default or default is None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("when", "'' is no condition: write when opt=sgd, opt=sgd|adam or depth=2..5"),
+        ("when opt", "'opt' is no condition"),
+        ("when opt=", "'opt=' is no condition"),
+        ("when opt=a|", "'opt=a|' is no condition"),
+        ("when opt=|a", "'opt=|a' is no condition"),
+        ("when opt==a", "'opt==a' is no condition"),
+        ("when opt=a and", "'opt=a and' is no condition"),
+        ("when opt=a b", "'opt=a b' lacks an and"),
+        ("when opt=a and opt=b", "opt is in two conditions"),
+        ("when opt='a", 'a quote is not closed in "opt=\'a"'),
+        ("when opt=" + "x" * 90 + " '", "a quote is not closed"),
+        ("when opt=a..b", "'a' is no end of a range"),
+        ("when opt=..", "'..'"),
+        ("whenever opt=a", "'whenever opt=a' follows the range"),
+        ("when other=a", "other"),
+        ("when opt=c", "parameter 'x' has a condition that never holds"),
+        ("when x=1", "x"),
+    ],
+)
+def test_a_condition_that_is_none_is_one_sentence(text, said):
+    with pytest.raises(UsageError) as caught:
+        notation.space(["opt=choice(a, b)", f"x=float(0, 1) {text}"])
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_where_a_condition_belongs_is_said():
+    with pytest.raises(UsageError, match="a condition follows the parenthesis: when NAME=VALUE"):
+        notation.space(["opt=choice(a, b)", "x=float(0, 1, when=a)"])

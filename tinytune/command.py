@@ -118,7 +118,7 @@ class CommandObjective(Objective):
         }
         values = {**own, **trial.params}
         group = Group(
-            [filled(argument, values) for argument in self.command.arguments],
+            filled_all(self.command.arguments, values),
             self.folder,
             # Else Python, with its output in a pipe, would report its steps at the very end.
             {"PYTHONUNBUFFERED": "1", **os.environ, **_variables(own)},
@@ -176,6 +176,12 @@ def check(command: Command, space: Space) -> None:
             f"parameter {taken[0]!r}: {{{taken[0]}}} stands for something else in a command, "
             "as do {trial}, {seed} and {checkpoints}: rename it"
         )
+    for name in placeholders(command.arguments[0]):
+        if name in space.by_name and space.by_name[name].conditions:
+            raise UsageError(
+                f"the program is named by {{{name}}}, which does not always exist: leave out the "
+                "condition of that parameter"
+            )
     named = {name for argument in command.arguments for name in placeholders(argument)}
     unknown = sorted(named - set(OWN) - set(space.by_name))
     if unknown:
@@ -217,6 +223,26 @@ def placeholders(argument: str) -> Iterator[str]:
             )
         if found[1] is not None:
             yield found[1]
+
+
+def filled_all(arguments: Sequence[str], values: Mapping[str, Value]) -> list[str]:
+    """Return all arguments with their values.
+
+    One that names a parameter which does not exist in this trial is left out, and with it the
+    option before it whose value it is: in `--momentum {momentum}` both.
+    """
+    found: list[str] = []
+    for argument, before in zip(arguments, ("", *arguments), strict=False):
+        if all(name in values for name in placeholders(argument)):
+            found.append(filled(argument, values))
+        elif _is_option(before):
+            found.pop()
+    return found
+
+
+def _is_option(argument: str) -> bool:
+    """Return whether an argument such as --lr waits for a value."""
+    return argument.startswith("-") and argument != "--" and not set(argument) & set("={}")
 
 
 def filled(argument: str, values: Mapping[str, Value]) -> str:

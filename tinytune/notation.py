@@ -1,4 +1,7 @@
-"""Parameters as they are written on the command line: `lr=float(1e-4, 1, log) = 0.1`."""
+"""Parameters as they are written on the command line: `lr=float(1e-4, 1, log) = 0.1`.
+
+And when they exist: `momentum=float(0, 0.99) = 0.9 when opt=sgd`.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from tinytune.bounds import shown
-from tinytune.distributions import Choice, Distribution, Float, Int, LogNormal, Normal
+from tinytune.distributions import Between, Choice, Distribution, Float, Int, LogNormal, Normal
 from tinytune.errors import SpaceError, UsageError
 from tinytune.space import MISSING, Space
 
@@ -18,6 +21,12 @@ KINDS: dict[str, type[Distribution]] = {
 _EXAMPLE = 'write for example --param "lr=float(1e-4, 1, log) = 0.1"'
 _START = re.compile(r"\s*([^=\s]+)\s*=\s*(\w+)\s*\(")
 _KEYWORD = re.compile(r"(\w+)\s*=\s*(.+)", re.DOTALL)
+_QUOTED = r"""'[^']*'|"(?:\\.|[^"\\])*\""""
+_DEFAULT = re.compile(rf"\s*=\s*({_QUOTED}|.*?)\s*(?:\bwhen\b(.*))?", re.DOTALL)
+_WHEN = re.compile(r"\s*when\b(.*)", re.DOTALL)
+_TOKEN = re.compile(rf"\s*({_QUOTED}|\||=|[^\s|='\"][^\s|=]*)")
+_BETWEEN = re.compile(r"([^\s|'\"]*?)\.\.([^\s|'\"]*)")
+_CONDITIONS = "write when opt=sgd, opt=sgd|adam or depth=2..5, several joined by and"
 _TYPES = re.compile(r"\b(Float|Int|Choice|Normal|LogNormal)\b")
 
 
@@ -60,13 +69,74 @@ def _parameter(text: str) -> tuple[str, Distribution, object]:
             f"--param {name}: there is no kind {kind!r}: use one of {', '.join(KINDS)}"
         )
     arguments, rest = _arguments(name, text[start.end() :])
-    rest = rest.strip()
-    if rest and not rest.startswith("="):
-        raise UsageError(f"--param {name}: {rest!r} follows the range: write a default as = VALUE")
-    default = value(rest[1:]) if rest else MISSING
+    told, conditions = _told(name, rest.strip())
+    default = MISSING if told is None else value(told)
     if default == "":
         raise UsageError(f"--param {name}: no value follows the last =: {_EXAMPLE}")
-    return name, _distribution(name, kind, arguments), default
+    when = None if conditions is None else _when(name, conditions)
+    return name, _distribution(name, kind, arguments, when), default
+
+
+def _told(name: str, rest: str) -> tuple[str | None, str | None]:
+    """Return the texts of the default and of the conditions, None where there are none."""
+    told, alone = _DEFAULT.fullmatch(rest), _WHEN.fullmatch(rest)
+    if told is not None:
+        return told[1], told[2]
+    if rest and alone is None:
+        raise UsageError(
+            f"--param {name}: {rest!r} follows the range: write a default as = VALUE, and a "
+            "condition as when NAME=VALUE"
+        )
+    return None, None if alone is None else alone[1]
+
+
+def _when(name: str, text: str) -> dict[str, object]:
+    """Return conditions such as "opt=sgd|adam and depth=2..": name -> values, or a range."""
+    found: dict[str, object] = {}
+    tokens = _tokens(name, text.strip())
+    while not found or tokens:
+        if found and tokens.pop(0) != "and":
+            raise UsageError(f"--param {name}: {text.strip()!r} lacks an and: {_CONDITIONS}")
+        other, sign, *tokens = [*tokens, "", ""]
+        values, tokens = _values([token for token in tokens if token])
+        if not other.isidentifier() or sign != "=" or not values:
+            raise UsageError(f"--param {name}: {text.strip()!r} is no condition: {_CONDITIONS}")
+        if other in found:
+            raise UsageError(f"--param {name}: {other} is in two conditions: {_CONDITIONS}")
+        found[other] = _wanted(name, values)
+    return found
+
+
+def _tokens(name: str, text: str) -> list[str]:
+    found, end = [], 0
+    while end < len(text):
+        token = _TOKEN.match(text, end)
+        if token is None:
+            raise UsageError(f"--param {name}: a quote is not closed in {text!r}: {_CONDITIONS}")
+        found.append(token[1])
+        end = token.end()
+    return found
+
+
+def _values(tokens: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the values at the beginning, between which is |, and what comes after them."""
+    values, rest = list(tokens[:1]), list(tokens[1:])
+    while rest[:1] == ["|"]:
+        values, rest = values + (rest[1:2] or ["|"]), rest[2:]
+    return [] if {"|", "="} & set(values) else values, rest
+
+
+def _wanted(name: str, texts: Sequence[str]) -> object:
+    """Return a list of values, or the range LOW..HIGH, either of whose ends may be left out."""
+    span = _BETWEEN.fullmatch(texts[0]) if len(texts) == 1 else None
+    if span is None or not any(span.groups()):
+        return [value(text) for text in texts]
+    ends = [value(end) if end else None for end in span.groups()]
+    for end in ends:
+        if isinstance(end, (str, bool)):
+            raise UsageError(f"--param {name}: {shown(end)} is no end of a range: {_CONDITIONS}")
+    low, high = ends
+    return Between(low, high)  # type: ignore[arg-type]
 
 
 def _arguments(name: str, text: str) -> tuple[list[str], str]:
@@ -89,7 +159,9 @@ def _arguments(name: str, text: str) -> tuple[list[str], str]:
     raise UsageError(f"--param {name}: {missing}: {_EXAMPLE}")
 
 
-def _distribution(name: str, kind: str, arguments: Sequence[str]) -> Distribution:
+def _distribution(
+    name: str, kind: str, arguments: Sequence[str], when: dict[str, object] | None
+) -> Distribution:
     positional: list[object] = []
     keywords: dict[str, object] = {}
     flags = {"log"} if kind in {"float", "int"} else set()
@@ -104,6 +176,7 @@ def _distribution(name: str, kind: str, arguments: Sequence[str]) -> Distributio
             raise UsageError(
                 f"--param {name}: {kind} has no {key!r}: it has {', '.join(known)}"
                 + (f'; write "{text}" in quotes for an option' if kind == "choice" else "")
+                + ("; a condition follows the parenthesis: when NAME=VALUE" * (key == "when"))
             )
         if key in keywords:
             raise UsageError(f"--param {name}: {key} is given twice: give it once")
@@ -114,6 +187,8 @@ def _distribution(name: str, kind: str, arguments: Sequence[str]) -> Distributio
     for given in [*positional, *keywords.values()] if kind != "choice" else []:
         if isinstance(given, str):
             raise UsageError(f"--param {name}: {shown(given)} in {kind}(…) is not a number")
+    if when is not None:
+        keywords["when"] = when
     try:
         if kind != "choice" and len(positional) > len(known):
             raise TypeError

@@ -28,7 +28,8 @@ Param = Annotated[
     typer.Option(
         metavar="NAME=KIND(…)",
         help='A command\'s parameter: "lr=float(1e-4, 1, log) = 0.1" with its default, '
-        '"layers=int(1, 8)", "opt=choice(adam, sgd)".',
+        '"layers=int(1, 8)", "opt=choice(adam, sgd)". One that only exists beside some values of '
+        'others: "momentum=float(0, 0.99) when opt=sgd".',
     ),
 ]
 Where = Annotated[
