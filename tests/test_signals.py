@@ -2,11 +2,14 @@
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.shell import ROOT, await_true, children, kill_all, results, start, tinytune
+from tinytune import limits
 from tinytune.study import Study
 
 TOY = ROOT / "tests" / "toys" / "toy.py"
@@ -186,6 +189,48 @@ def test_a_trial_that_uses_too_much_memory_has_failed(study):
     assert states(study) == ["complete", "failed", "complete"]
     with Study(study) as opened:
         assert "more than its limit of 315 MB (--max-memory)" in opened.trials()[1].error
+
+
+HOARD = "import sys; kept = bytearray(60_000_000); print(flush=True); sys.stdin.read()"
+SHARED = """
+import os, sys
+kept = bytearray(90_000_000)
+for _ in range(3):
+    if os.fork() == 0:
+        break
+print(flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_command_that_uses_too_much_memory_in_several_processes_has_failed(study):
+    hoard = f'{sys.executable} -S -c "$0" | {sys.executable} -S -c "$0"; sleep 60'
+    done = tinytune(
+        "run", "--study", study, "--trials", 2, "--max-memory", "100M", "--search", "random",
+        "--param", "x=int(1, 9)", "--", "sh", "-c",
+        f'[ "$1" = 0 ] && echo "tinytune: value=1" || {{{{ sleep 60 | {hoard}; }}}}',
+        HOARD, "{trial}", "{x}",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    with Study(study) as opened:
+        first, second = opened.trials()
+        assert first.state == "complete"
+        assert "the command with all that it has started used 1" in second.error
+        assert "MB of memory, more than its limit of 105 MB (--max-memory)" in second.error
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="Linux tells")
+@pytest.mark.parametrize(("script", "processes"), [(HOARD, 1), (SHARED, 4)])
+def test_shared_memory_is_counted_once(script, processes):
+    with subprocess.Popen(
+        [sys.executable, "-S", "-c", script],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
+    ) as group:  # fmt: skip
+        for _ in range(processes):
+            group.stdout.readline()
+        size = 60e6 if processes == 1 else 90e6
+        assert size < limits.group_bytes(os.getpid(), 100_000_000) < size + 40e6
+        group.stdin.close()
 
 
 def test_status_tells_the_dead_from_the_living(study):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tinytune.history import RunningTrial, Token
@@ -44,9 +45,14 @@ class Guard:
         limits: TrialLimits,
         clock: Callable[[], float] = time.monotonic,
         memory_of: Callable[[int], int] | None = None,
+        *,
+        of_group: bool = False,
     ) -> None:
+        """With `of_group` the memory is that of the process groups that a worker has begun."""
         self._limits, self._clock = limits, clock
-        self._memory_of = resident_bytes if memory_of is None else memory_of
+        self._user = "the command with all that it has started" if of_group else "its process"
+        own = partial(group_bytes, most=limits.memory_bytes or 0) if of_group else resident_bytes
+        self._memory_of = own if memory_of is None else memory_of
         self._since: dict[Token, float] = {}
 
     def verdicts(self, running: Iterable[RunningTrial]) -> list[Verdict]:
@@ -69,7 +75,7 @@ class Guard:
             used = self._memory_of(pid)
             if used > limits.memory_bytes:
                 return (
-                    f"its process used {used / 1e6:,.0f} MB of memory, more than its limit of "
+                    f"{self._user} used {used / 1e6:,.0f} MB of memory, more than its limit of "
                     f"{limits.memory_bytes / 1e6:,.0f} MB (--max-memory)"
                 )
         return None
@@ -82,3 +88,43 @@ def resident_bytes(pid: int) -> int:
     except (OSError, ValueError, IndexError):
         return 0
     return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def group_bytes(worker: int, most: int) -> int:
+    """Return the memory of the process groups that a worker's children lead.
+
+    It is the sum of what each process has in use. Where that is above `most`, pages that several of
+    them share are counted once, as far as the system tells.
+    """
+    processes = list(_processes())
+    groups = {pid for pid, parent, group, _ in processes if parent == worker and group == pid}
+    members = {pid: used for pid, _, group, used in processes if group in groups}
+    total = sum(members.values())
+    if total <= most:
+        return total
+    return sum(min(used, _proportional_bytes(pid, used)) for pid, used in members.items())
+
+
+def _processes() -> Iterator[tuple[int, int, int, int]]:
+    """Yield (process, parent, process group, bytes in use) of all processes that can be seen."""
+    page = os.sysconf("SC_PAGE_SIZE")
+    try:
+        names = [path.name for path in Path("/proc").iterdir() if path.name.isdecimal()]
+    except OSError:
+        return
+    for name in names:
+        try:
+            stat = Path(f"/proc/{name}/stat").read_bytes()
+            fields = stat[stat.rindex(b")") + 2 :].split()  # a program's name may hold anything
+            yield int(name), int(fields[1]), int(fields[2]), int(fields[21]) * page
+        except (OSError, ValueError, IndexError):  # it has just ended
+            continue
+
+
+def _proportional_bytes(pid: int, otherwise: int) -> int:
+    """Return what a process has in use, of shared pages only its share."""
+    try:
+        text = Path(f"/proc/{pid}/smaps_rollup").read_bytes()
+        return int(text.partition(b"\nPss:")[2].split(None, 1)[0]) * 1024
+    except (OSError, ValueError, IndexError):
+        return otherwise

@@ -184,9 +184,8 @@ def _distribution(
             keywords[key] = told if told is True else value(str(told))
         else:
             positional.append(value(text))
-    for given in [*positional, *keywords.values()] if kind != "choice" else []:
-        if isinstance(given, str):
-            raise UsageError(f"--param {name}: {shown(given)} in {kind}(…) is not a number")
+    if kind != "choice":
+        _check_numbers(name, kind, [*positional, *keywords.values()])
     if when is not None:
         keywords["when"] = when
     try:
@@ -199,6 +198,12 @@ def _distribution(
             f"--param {name}: {kind}({', '.join(arguments)}) has too few or too many numbers: "
             f"write {kind}({least})"
         ) from None
+
+
+def _check_numbers(name: str, kind: str, values: Iterable[object]) -> None:
+    for given in values:
+        if isinstance(given, str):
+            raise UsageError(f"--param {name}: {shown(given)} in {kind}(…) is not a number")
 
 
 def _as_typed(message: str) -> str:

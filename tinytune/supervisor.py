@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
-from tinytune import child, process
+from tinytune import child, command, process
 from tinytune.capture import Listener
 from tinytune.checkpoints import BESIDE, Keeping
 from tinytune.errors import TinytuneError
@@ -119,7 +119,8 @@ class Supervisor:
 
     def run(self, workers: int) -> Ending:
         """Work with so many children until they have ended; TinytuneError is what one met."""
-        self._guard = Guard(self.order.trial_limits)
+        is_command = self.order.target.startswith(command.TARGET)
+        self._guard = Guard(self.order.trial_limits, of_group=is_command)
         before = {number: signal.signal(number, self._handle) for number in STOP_SIGNALS}
         try:
             for _ in range(workers):

@@ -40,7 +40,10 @@ TrialTimeout = Annotated[
 ]
 MaxMemory = Annotated[
     str | None,
-    typer.Option(metavar="SIZE", help="End a trial whose process uses more: 500M, 2G."),
+    typer.Option(
+        metavar="SIZE",
+        help="End a trial whose process, or command with its processes, uses more: 500M, 2G.",
+    ),
 ]
 Accept = Annotated[
     bool, typer.Option("--accept-changes", help="Accept the objective's changed source.")
