@@ -2,9 +2,11 @@
 
 import json
 import re
+import shlex
 import shutil
 import signal
 import sqlite3
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -323,3 +325,86 @@ def test_a_study_differs_from_its_unseeded_repetition_in_results_alone(study):
     done = tinytune("diff", path, study.with_name("loose-replica.db"))
     assert "3 trials (0, 1, 2) have other results, at most" in done.stdout
     assert "other parameters" not in done.stdout
+
+
+# Commands.
+
+SCRIPT = """
+import sys
+from inner import SCALE
+print(f"tinytune: loss={float(sys.argv[1]) * SCALE}")
+"""
+
+
+def tuned(folder, *command):
+    """Tune a command in a folder of its own; return the study, in another folder."""
+    done = tinytune(
+        "run", "--study", "study.db", "--trials", 3, "--search", "random", "--minimize", "loss",
+        "--param", "x=float(0, 1)", "--no-git", "--quiet", "--", *command, cwd=folder,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    elsewhere = folder.parent / "elsewhere"
+    elsewhere.mkdir()
+    shutil.copy(folder / "study.db", elsewhere)
+    shutil.rmtree(folder)
+    return elsewhere / "study.db"
+
+
+def test_a_stored_command_runs_only_after_it_was_named(tmp_path):
+    folder = tmp_path / "here"
+    folder.mkdir()
+    (folder / "train.py").write_text(f"#!{sys.executable}\n{SCRIPT}")
+    (folder / "train.py").chmod(0o755)
+    (folder / "inner.py").write_text("SCALE = 2.0\n")
+    study = tuned(folder, "./train.py", "{x}")
+    refused = tinytune("replicate", study, "--quiet", cwd=study.parent)
+    assert refused.returncode == 1
+    assert "--trust-code" in refused.stderr
+    done = tinytune("replicate", study, "--trust-code", "--quiet", cwd=study.parent)
+    assert done.returncode == 0, done.stderr
+    assert f"running the command that {study} holds: " in done.stderr
+    assert "train.py: 5 lines" in done.stderr
+    assert "3 of 3 within" in done.stdout
+    assert tinytune("extract", study, "code", cwd=study.parent).returncode == 0
+    code = study.parent / "code"
+    assert (code / "inner.py").read_text() == "SCALE = 2.0\n"
+    text = (code / "README.md").read_text()
+    assert "{x}" in text
+    (line,) = re.findall("tinytune (replicate .*)", text)
+    again = tinytune(*shlex.split(line), "-o", "again.db", "--quiet", cwd=code)
+    assert again.returncode == 0, again.stderr
+
+
+def test_a_command_without_a_script_is_all_in_the_study(tmp_path):
+    folder = tmp_path / "here"
+    folder.mkdir()
+    (folder / "values.sh").write_text('echo "tinytune: loss=$1"\n')
+    study = tuned(folder, "sh", "values.sh", "{x}")
+    done = tinytune("replicate", study, "--trust-code", "--quiet", cwd=study.parent)
+    assert "3 of 3 within" in done.stdout, done.stderr
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    shutil.rmtree(study.parent)
+    study = tuned(whole, "sh", "-c", 'echo "tinytune: loss=$1"', "sh", "{x}")
+    done = tinytune("replicate", study, "--trust-code", "--quiet", cwd=study.parent)
+    assert "3 of 3 within" in done.stdout, done.stderr
+    assert tinytune("extract", study, "code", cwd=study.parent).returncode == 0
+
+
+def test_a_script_that_would_lie_elsewhere_is_left_out(tmp_path):
+    folder = tmp_path / "here"
+    folder.mkdir()
+    (folder / "values.sh").write_text('echo "tinytune: loss=$1"\n')
+    study = tuned(folder, "sh", "values.sh", "{x}")
+    before = "values.sh"
+    for number, name in enumerate(["../evil.sh", ".evil", "a/evil.sh", "-evil", "evil:x", ""]):
+        with closing(sqlite3.connect(study)) as connection, connection:
+            (facts,) = connection.execute("SELECT facts FROM environment").fetchone()
+            known = json.loads(facts)
+            known["files"][name] = known["files"].pop(before)
+            known["main"] = before = name
+            connection.execute("UPDATE environment SET facts = ?", (json.dumps(known),))
+        with Reader(study) as reader:
+            written = extract.write(reader, tmp_path / f"{number}" / "code")
+        assert {path.name for path in written} == {"README.md", "requirements.txt"}
+    assert not list(tmp_path.rglob("*evil*"))

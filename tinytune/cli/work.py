@@ -245,8 +245,11 @@ def objective_of(
     if named is not None:
         raise UsageError("give --objective or --trust-code, not both")
     files = extract.sources(reader)
-    target = extract.target(reader, files)
-    typer.echo(f"running the code that {reader.path} holds:", err=True)
+    command = reader.study().objective.command
+    target = "" if command is not None else extract.target(reader, files)
+    what = "code" if command is None else "command"
+    shown = "" if command is None else f" {clean(command.text)}"
+    typer.echo(f"running the {what} that {reader.path} holds:{shown}", err=True)
     for name, source in files.items():
         lines = len(source.text.splitlines())
         typer.echo(f"  {clean(name)}: {lines} lines, SHA-256 {source.hash}", err=True)
@@ -255,4 +258,6 @@ def objective_of(
     with tempfile.TemporaryDirectory(prefix="tinytune-") as folder:
         extract.write_texts({name: source.text for name, source in files.items()}, Path(folder))
         place = f"{folder}/{target}"
+        if command is not None:
+            place = extract.stored_command(reader, files, Path(folder)).target
         yield loading.load(place), place
