@@ -322,5 +322,6 @@ CREATE TABLE continuation (
     upto    INTEGER NOT NULL,                  -- the checkpoint's tick
     step    INTEGER,                           -- the last one reported by then; NULL: none
     tick    INTEGER NOT NULL,                  -- at which it went on
+    seconds REAL    NOT NULL,                  -- for which the trial had run by the checkpoint
     PRIMARY KEY (trial, attempt)
 ) STRICT, WITHOUT ROWID;

@@ -22,7 +22,7 @@ from tinytune.cli import care
 from tinytune.context import running
 from tinytune.digest import sha256
 from tinytune.errors import LeaseLostError, StudyFileError, TrialStopped, UsageError
-from tinytune.history import Outcome
+from tinytune.history import Goal, Outcome
 from tinytune.store.reader import Reader
 from tinytune.store.writer import Store
 from tinytune.study import Study
@@ -103,6 +103,41 @@ def test_an_attempt_that_goes_on_has_the_earlier_reports_once(store, worker, end
     assert store.curves(store.trial(0)) == {"loss": {s: s / 2 for s in range(5)}}
     assert store.checkpoints(0) == []
     assert problems(store.path) == ()
+
+
+@pytest.mark.parametrize("ending", ["died", "given back"])
+def test_seconds_as_an_objective_are_those_of_the_whole_trial(tmp_path, monkeypatch, ending):
+    """Each attempt takes ten seconds, seven of them up to its checkpoint."""
+    clock = SimpleNamespace(now=1000.0)
+    monkeypatch.setattr("time.time", lambda: clock.now)
+    monkeypatch.setattr("time.monotonic", lambda: clock.now)
+    goals = (Goal("loss", "minimize"), Goal("seconds", "minimize"))
+    path = tmp_path / "study.db"
+    wanted = replace(record(budget=1), goals=goals, subject_to=("seconds <= 20",))
+    assert study_module.start(path, wanted, None)
+    for attempt in range(4):
+        with Study(path) as study:
+            trial = study.ask()
+            assert (trial.load() is None) == (attempt == 0)
+            clock.now += 7.0
+            trial.report(attempt, loss=0.5)
+            trial.save(b"state")
+            clock.now += 3.0
+            if attempt == 3:
+                study.tell(trial, 0.5)
+            elif ending == "died":
+                study._writer.bury([study._worker], "vanished")
+                study._held.clear()
+            else:
+                study.give_back(trial)
+        clock.now += 5000.0  # the next day
+    with Reader(path) as reader:
+        trial = reader.trial(0)
+        assert [each.seconds for each in reader.continuations(0)] == [7.0, 14.0, 21.0]
+    assert (trial.seconds, trial.values["seconds"], trial.violation) == (10.0, 31.0, 0.55)
+    assert problems(path) == ()
+    changed(path, "UPDATE continuation SET seconds = 1.0 WHERE attempt = 3")
+    assert problems(path) != ()
 
 
 def test_who_lost_a_trial_cannot_save(store, worker):

@@ -414,6 +414,7 @@ class Continuation:
     upto: int  # the checkpoint's tick
     step: int | None  # the last one reported by then
     tick: int  # at which it went on
+    seconds: float  # for which the trial had run by the checkpoint
 
 
 @dataclass(frozen=True)

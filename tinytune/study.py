@@ -222,11 +222,18 @@ class Study:
         elif value is not None or not referee.is_stopped(token):
             result = outcome(value, self.record.goals)
         ending, decision = referee.ended(token, result)
-        ending = settled(ending, cost, self.record.goals, self._requirements)
+        whole = cost if token.attempt == 1 else self._whole(token, cost)
+        ending = settled(ending, whole, self.record.goals, self._requirements)
         self._writer.tell(token, ending, cost.seconds or 0.0, decision, cost)
         if ending.state != "paused" and (folder.is_known or token.attempt > 1):
             self._checkpoints.clear(token, folder.path())
         return ending
+
+    def _whole(self, token: Token, cost: Cost) -> Cost:
+        """Return what a trial took with the time up to the checkpoint from which it went on."""
+        found = self._writer.continuations(token.number)
+        before = sum(each.seconds for each in found if each.attempt == token.attempt)
+        return replace(cost, seconds=(cost.seconds or 0.0) + before)
 
     def add(self, params: Mapping[str, object], value: object = None) -> int:
         """Queue a configuration, or with a value record one that was run elsewhere.

@@ -91,7 +91,7 @@ class Fenced(Reader):
             self._reported.pop(token, None)  # SQL will add up what has been copied
             with self._db.transaction():
                 tick = self._tick_if_held(token)
-                self._db.change(sql_kept.CONTINUE, (*copied, tick))
+                self._db.change(sql_kept.CONTINUE, (*copied, tick, of.time))
                 self._db.change(sql_kept.COPY_METRICS, copied)
                 self._db.change(sql_kept.COPY_DECISIONS, copied)
                 self._db.change(sql.COUNT_DEATHS, (token.number,))

@@ -385,11 +385,11 @@ def content(row: Sequence[Any]) -> bytes:
 
 def continuation(row: Sequence[Any]) -> Continuation:
     """Return how an attempt went on from a checkpoint."""
-    trial, attempted, source, upto, step, tick = row
+    trial, attempted, source, upto, step, tick, seconds = row
     if step is not None and not isinstance(step, int):
         raise ValueError(f"there is no step {step!r:.40}")
     whole = cells.whole(trial), cells.whole(attempted), cells.whole(source, 1), cells.whole(upto)
-    return Continuation(*whole, step, cells.whole(tick))
+    return Continuation(*whole, step, cells.whole(tick), max(0.0, cells.finite(seconds)))
 
 
 def identity(row: Sequence[Any]) -> Identity:

@@ -126,7 +126,8 @@ SELECT coalesce(digest_sum(name, step, tick, value, time), '{START}') FROM (
     UNION ALL
     SELECT verdict, step, tick, part * 1.0, facts FROM decision WHERE trial = ?1 AND attempt = ?2
     UNION ALL
-    SELECT source, step, tick, upto * 1.0, NULL FROM continuation WHERE trial = ?1 AND attempt = ?2)
+    SELECT source, step, tick, upto * 1.0, seconds FROM continuation
+    WHERE trial = ?1 AND attempt = ?2)
 """
 SELECT_WITH_REPORTS = [
     f"SELECT DISTINCT trial, attempt FROM {table}"

@@ -59,11 +59,16 @@ SELECT_BROKEN_CHECKPOINTS = f"""
 SELECT trial FROM checkpoint WHERE seal <> digest({_CHECKPOINT}, content IS NULL)
 """
 SELECT_CONTENTS = "SELECT trial, sha256, content FROM checkpoint WHERE content IS NOT NULL"
-# ?1 trial, ?2 the new attempt, ?3 the one that had saved, ?4 the checkpoint's tick, ?5 the tick now
+# ?1 trial, ?2 the new attempt, ?3 the one that had saved, ?4 the checkpoint's tick, ?5 the tick
+# now, ?6 the checkpoint's time. It had not run longer then than it did until its end, whatever
+# clocks say.
 CONTINUE = """
-INSERT INTO continuation (trial, attempt, source, upto, step, tick)
-VALUES (?1, ?2, ?3, ?4, (SELECT step FROM metric WHERE trial = ?1 AND attempt = ?3 AND tick <= ?4
-                         ORDER BY tick DESC LIMIT 1), ?5)
+INSERT INTO continuation (trial, attempt, source, upto, step, tick, seconds)
+SELECT ?1, ?2, ?3, ?4, (SELECT step FROM metric WHERE trial = ?1 AND attempt = ?3 AND tick <= ?4
+                        ORDER BY tick DESC LIMIT 1), ?5,
+       max(0.0, min(?6 - started, coalesce(seconds, ?6 - started)))
+       + coalesce((SELECT seconds FROM continuation WHERE trial = ?1 AND attempt = ?3), 0.0)
+FROM attempt WHERE trial = ?1 AND attempt = ?3
 """
 COPY_METRICS = """
 INSERT INTO metric (trial, attempt, name, step, tick, value, time)
@@ -79,7 +84,8 @@ AND NOT (verdict = 'pause' AND EXISTS (  -- it is over
     WHERE later.trial = ?1 AND later.verdict = 'promote' AND later.tick > decision.tick))
 """
 SELECT_CONTINUATIONS = """
-SELECT trial, attempt, source, upto, step, tick FROM continuation WHERE trial = ? ORDER BY attempt
+SELECT trial, attempt, source, upto, step, tick, seconds FROM continuation WHERE trial = ?
+ORDER BY attempt
 """
 SELECT_REPORTS_OF = """
 SELECT tick, trial, attempt, step, name, value FROM metric WHERE trial = ? AND attempt = ?
