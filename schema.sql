@@ -82,6 +82,8 @@ CREATE TABLE lesson (
     state  TEXT    NOT NULL CHECK (state IN ('complete', 'stopped', 'failed')),
     params TEXT    NOT NULL,                   -- as of a trial
     value  REAL,                               -- NULL where it has none
+    results TEXT,                              -- its numbers for this study's objectives, by name
+    violation REAL,                            -- by how much it misses this study's subject_to
     CHECK (state <> 'complete' OR value IS NOT NULL)
 ) STRICT;
 

@@ -161,3 +161,94 @@ def test_other_lessons_are_another_study(tmp_path):
     assert study_module.start(path, replace(wanted(), lessons=(lesson,)), None)
     with pytest.raises(StudyMismatchError, match=r"1 trials of old\.db there and nothing here"):
         study_module.start(path, wanted(), None)
+
+
+# Several objectives.
+
+ERROR, RECALL = Goal("error", "minimize"), Goal("recall", "maximize")
+
+
+def front(params):
+    return {"error": params["x"] ** 2, "recall": 1 - abs(params["x"] - 0.5), "size": 7.0}
+
+
+def searched(path, goals, count=8, name="random", values=front, **changes):
+    """Return a study of several objectives, whose trials were run."""
+    base = record(budget=count, space=Space.of({"x": Float(-1, 1)}, {"x": 0.25}))
+    options = search.make(name, {"candidates": 60} if name == "gp" else {})
+    wanted = replace(base, goals=goals, search=search.spec(options), **changes)
+    assert study_module.start(path, wanted, None)
+    with Study(path) as study:
+        while (trial := study.ask()) is not None:
+            study.tell(trial, values(trial.params))
+    return path
+
+
+@pytest.mark.parametrize("name", ["gp", "tpe", "nsga-ii", "auto"])
+def test_several_objectives_are_learned_by_their_names(tmp_path, name):
+    old = searched(tmp_path / "my old-study.db", (RECALL, ERROR))
+    base = replace(
+        record(space=Space.of({"x": Float(-1, 1)}, {"x": 0.25}), budget=6),
+        search=search.spec(search.make(name, {"candidates": 60} if name == "gp" else {})),
+        goals=(ERROR, RECALL),
+    )
+    taught, (text,) = learn.learned(base, [old])
+    assert text == f"learned from 8 of 8 trials of {old}"
+    with Reader(old) as reader:
+        trials = reader.trials()
+    assert [lesson.result.value for lesson in taught.lessons] == [
+        front(trial.params)["error"] for trial in trials
+    ]
+    assert all(lesson.result.values.keys() == {"error", "recall"} for lesson in taught.lessons)
+    path = tmp_path / "new.db"
+    searched(path, base.goals, 6, name, lessons=taught.lessons)
+    with Reader(path) as reader:
+        assert reader.study().lessons == taught.lessons
+        assert verify(reader, lambda *_: None).count("exact") == 6
+        assert not verify(reader, lambda *_: None).problems
+        last = reader.trial(5).params
+        blind = replace(reader.study(), lessons=())
+        fold = Fold(blind)
+        fold.tell(reader.history(before=reader.trial(5).asked))
+        assert name == "nsga-ii" or fold.suggest(5, []) != last
+
+
+def test_what_was_measured_or_returned_there_may_be_sought_here(tmp_path):
+    old = searched(tmp_path / "old.db", (ERROR,))
+    base = record(search="tpe", space=Space.of({"x": Float(-1, 1)}))
+    goals = (ERROR, Goal("seconds", "minimize"), Goal("size", "maximize"))
+    required = ("error <= 0.25", "seconds <= 60")
+    taught, _ = learn.learned(replace(base, goals=goals, subject_to=required), [old])
+    with Reader(old) as reader:
+        trials = reader.trials()
+    for lesson, trial in zip(taught.lessons, trials, strict=True):
+        result, error = lesson.result, trial.values["error"]
+        assert result.values == {"error": error, "seconds": trial.seconds, "size": 7.0}
+        assert result.violation == max(0.0, error - 0.25)
+    alone, _ = learn.learned(replace(base, goals=(ERROR,), subject_to=("other < 1",)), [old])
+    assert {lesson.result.violation for lesson in alone.lessons} == {None}
+
+
+@pytest.mark.parametrize(
+    ("there", "here", "message"),
+    [
+        ((ERROR, RECALL), (ERROR, Goal("recall", "minimize")), "maximize recall, and this"),
+        ((ERROR, RECALL), (ERROR, Goal("cost", "minimize")), "has a number 'cost', which"),
+        ((ERROR, RECALL), (Goal("size", "minimize"),), "is to minimize error, and this study to"),
+    ],
+)  # fmt: skip
+def test_other_objectives_teach_nothing(tmp_path, there, here, message):
+    old = searched(tmp_path / "old.db", there, 2)
+    base = record(search="tpe", space=Space.of({"x": Float(-1, 1)}))
+    with pytest.raises(UsageError, match=message) as error:
+        learn.learned(replace(base, goals=here), [old])
+    assert "\n" not in str(error.value)
+
+
+def test_one_of_several_objectives_teaches_a_study_of_that_one(tmp_path):
+    old = searched(tmp_path / "old.db", (ERROR, RECALL), 3)
+    base = record(search="tpe", space=Space.of({"x": Float(-1, 1)}), direction="maximize")
+    taught, _ = learn.learned(replace(base, goals=(RECALL,)), [old])
+    assert [lesson.result.value for lesson in taught.lessons] == [
+        front(lesson.result.params)["recall"] for lesson in taught.lessons
+    ]

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tinytune import search
+from tinytune import requirement, search
 from tinytune.errors import SpaceError, StudyMismatchError, UsageError
-from tinytune.history import Finished, Lesson, StudyRecord, TrialRecord
+from tinytune.expression import ExpressionError
+from tinytune.history import COSTS, Finished, Lesson, StudyRecord, TrialRecord
 from tinytune.space import MISSING, Params
 from tinytune.store.reader import Reader
 
@@ -71,16 +72,7 @@ def _taught(record: StudyRecord, path: Path) -> Taught:
     with Reader(path) as reader, reader.snapshot():
         other, chain = reader.study(), reader.chain()
         trials = [trial for trial in reader.trials() if trial.confirms is None]
-    here, there = record.goals[0], other.goals[0]
-    if len(record.goals) > 1:
-        raise UsageError(
-            "a study with several objectives cannot learn from others: leave out --learn-from"
-        )
-    if here != there:
-        raise UsageError(
-            f"{path} is to {there.direction} {there.name}, and this study to {here.direction} "
-            f"{here.name}: its results say nothing here"
-        )
+    _check_goals(record, other, path, trials)
     shared = [name for name in record.space.by_name if name in other.space.by_name]
     if not shared:
         raise UsageError(f"{path} has none of this study's parameters: nothing to learn from it")
@@ -92,7 +84,7 @@ def _taught(record: StudyRecord, path: Path) -> Taught:
     lessons, left = [], Counter[str]()
     for trial in ended:
         try:
-            result = _result(record, trial, taken)
+            result = _result(record, trial, taken, other.goals[0].name)
         except SpaceError as error:
             left[str(error)] += 1
             continue
@@ -107,6 +99,35 @@ def _taught(record: StudyRecord, path: Path) -> Taught:
     notes += [f"{count} left out: {why}" for why, count in left.most_common(3)]
     text = f"learned from {len(lessons)} of {len(trials)} trials of {path}"
     return Taught(tuple(lessons), f"{text}: {'; '.join(notes)}" if notes else text)
+
+
+def _check_goals(
+    record: StudyRecord, other: StudyRecord, path: Path, trials: Sequence[TrialRecord]
+) -> None:
+    """Raise UsageError unless another study's trials say something of each of this one's goals.
+
+    They do if it is sought there too, or is one of their numbers, such as their seconds.
+    """
+    sought = {goal.name: goal for goal in other.goals}
+    for goal in record.goals:
+        there = sought.get(goal.name, goal if len(record.goals) > 1 else other.goals[0])
+        if there != goal:
+            raise UsageError(
+                f"{path} is to {there.direction} {there.name}, and this study to {goal.direction} "
+                f"{goal.name}: its results say nothing here"
+            )
+        if goal.name not in sought and not any(goal.name in _numbers(t, "") for t in trials):
+            raise UsageError(
+                f"no trial of {path} has a number {goal.name!r}, which this study is to "
+                f"{goal.direction}: leave out that study"
+            )
+
+
+def _numbers(trial: TrialRecord, first: str) -> dict[str, float]:
+    """Return what is known of a trial: its results, what it took, and its value as `first`."""
+    taken = {name: getattr(trial, name) for name in COSTS} | {first: trial.value}
+    known = {name: float(number) for name, number in taken.items() if number is not None}
+    return {**known, **trial.values}
 
 
 def _filled(record: StudyRecord, other: StudyRecord) -> tuple[Params, list[str]]:
@@ -132,8 +153,11 @@ def _filled(record: StudyRecord, other: StudyRecord) -> tuple[Params, list[str]]
     return found, missing
 
 
-def _result(record: StudyRecord, trial: TrialRecord, filled: Params) -> Finished:
-    """Return a trial in this study's parameters; SpaceError where it is outside of the space."""
+def _result(record: StudyRecord, trial: TrialRecord, filled: Params, first: str) -> Finished:
+    """Return a trial as this study sees it; SpaceError where it is outside of the space.
+
+    `first` is the other study's first objective.
+    """
     params = {**filled, **(trial.params or {})}
     for name, parameter in record.space.by_name.items():
         try:
@@ -145,4 +169,23 @@ def _result(record: StudyRecord, trial: TrialRecord, filled: Params) -> Finished
     except SpaceError:
         raise SpaceError("what must hold here does not") from None
     state = trial.state if trial.state in ("complete", "stopped") else "failed"
-    return Finished(-1, state, checked, trial.value)
+    known = {} if state == "failed" else _numbers(trial, first)
+    missing = [goal.name for goal in record.goals if goal.name not in known]
+    if state == "complete" and missing:
+        raise SpaceError(f"it has no {missing[0]}")
+    values = {goal.name: known[goal.name] for goal in record.goals if goal.name in known}
+    missed = _violation(record, known) if state == "complete" else None
+    value = values.get(record.goals[0].name)
+    kept = values if len(record.goals) > 1 else {}
+    return Finished(-1, state, checked, value, values=kept, violation=missed)
+
+
+def _violation(record: StudyRecord, known: dict[str, float]) -> float | None:
+    """Return by how much a trial misses what this study's results have to meet, None: not known."""
+    required = requirement.parsed(record.subject_to)
+    if not required or not set(requirement.names(required)) <= known.keys():
+        return None
+    try:
+        return requirement.violation(required, known)
+    except ExpressionError:
+        return None

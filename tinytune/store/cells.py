@@ -95,6 +95,14 @@ def name(value: object) -> str:
     return found
 
 
+def file_name(value: object) -> str:
+    """Return the name of a file, without a folder, as it is told to people."""
+    found = text(value)
+    if not 0 < len(found) <= LONGEST_NAME or "/" in found:
+        raise ValueError(f"{found!r:.40} is no name of a file")
+    return found
+
+
 def path(value: object) -> str | None:
     """Return a path, None where there is none."""
     if value is None:

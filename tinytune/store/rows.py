@@ -124,7 +124,7 @@ def complete(row: Sequence[Any]) -> tuple[int, int, int]:
 
 def lesson(row: Sequence[Any]) -> Lesson:
     """Return another study's trial as a record."""
-    number, study, chain, trial, state, value, params = row
+    number, study, chain, trial, state, value, params, results, violation = row
     if state not in ("complete", "stopped", "failed"):
         raise ValueError(f"there is no lesson {state!r:.40}")
     result = Finished(
@@ -132,8 +132,10 @@ def lesson(row: Sequence[Any]) -> Lesson:
         state,
         _params(cells.mapping_of(params)),
         None if value is None else cells.finite(value),
+        values=_values(results),
+        violation=None if violation is None else max(0.0, cells.finite(violation)),
     )
-    return Lesson(cells.name(study), cells.text(chain), cells.whole(trial), result)
+    return Lesson(cells.file_name(study), cells.text(chain), cells.whole(trial), result)
 
 
 def trial(row: Sequence[Any]) -> TrialRecord:

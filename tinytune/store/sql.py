@@ -19,11 +19,11 @@ SELECT space, search, objectives, settings, seed, defaults, budget, objective, s
 FROM study
 """
 INSERT_LESSON = """
-INSERT INTO lesson (number, study, chain, trial, state, params, value)
-VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT INTO lesson (number, study, chain, trial, state, params, value, results, violation)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 SELECT_LESSONS = """
-SELECT number, study, chain, trial, state, value, params FROM lesson
+SELECT number, study, chain, trial, state, value, params, results, violation FROM lesson
 WHERE -number <= coalesce((SELECT min(lessons) FROM part), -number)  -- no merged study's
 ORDER BY number
 """
@@ -46,7 +46,8 @@ digest(created, version, space, search, objectives, settings, seed, defaults, bu
        (SELECT digest_sum(hash, path, text, first) FROM source),
        (SELECT digest_sum(hash, facts, first) FROM environment),
        (SELECT digest_sum(mark) FROM voucher),
-       (SELECT digest_sum(number, study, chain, trial, state, params, value) FROM lesson),
+       (SELECT digest_sum(number, study, chain, trial, state, params, value, results, violation)
+        FROM lesson),
        (SELECT digest_sum(id, trial, kind, text, time) FROM note),
        (SELECT digest_sum(tick, trial, first, space, search, stopping, time) FROM version),
        (SELECT digest_sum(start, ticks, first, trials, workers, lessons, taught, name, created,

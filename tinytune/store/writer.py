@@ -91,7 +91,7 @@ def statements(
     for lesson in study.lessons:
         of = lesson.result
         told = (of.number, lesson.study, lesson.chain, lesson.trial, of.state, written(of.params),
-                of.value)  # fmt: skip
+                of.value, written(of.values) if of.values else None, of.violation)  # fmt: skip
         made.append((sql.INSERT_LESSON, told))
     made.append((sql.SEAL, ()))
     made += [(view, ()) for view in views.views(study)]
