@@ -343,34 +343,23 @@ def create(path: Path, statements: Sequence[tuple[str, Arguments]]) -> bool:
     The file is built in memory and linked to its name when it is complete, so that no process
     ever sees half a study, however many create it at once and whenever they are killed.
     """
-    check_folder(path)
-    refuse_leftover_log(path)
-    memory = _built(statements)
+    memory = in_memory(path, statements)
     try:
-        content = memory.serialize()
+        return publish(memory, path)
     finally:
         memory.close()
-    return published(path, content)
-
-
-def _built(statements: Sequence[tuple[str, Arguments]]) -> sqlite3.Connection:
-    memory = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-    try:
-        _add_functions(memory)
-        memory.executescript(schema_sql())
-        memory.execute(f"PRAGMA application_id={APPLICATION_ID}")
-        memory.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-        for sql, arguments in statements:
-            memory.execute(sql, arguments)
-    except BaseException:
-        memory.close()
-        raise
-    return memory
 
 
 def in_memory(path: Path, statements: Sequence[tuple[str, Arguments]]) -> Database:
     """Return a study with these rows in memory; `path` is what errors name."""
-    return Database(path, _built(statements))
+    memory = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    _add_functions(memory)
+    memory.executescript(schema_sql())
+    memory.execute(f"PRAGMA application_id={APPLICATION_ID}")
+    memory.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+    for sql, arguments in statements:
+        memory.execute(sql, arguments)
+    return Database(path, memory)
 
 
 def _connect(path: Path, mode: str) -> Database:
@@ -436,16 +425,6 @@ def _check_schema(database: Database) -> None:
     )
 
 
-def copy(path: Path, target: Path) -> bool:
-    """Publish a copy of a study as it is in one moment; False if there is a file at the target."""
-    check_folder(target)
-    memory = copy_in_memory(path)
-    try:
-        return publish(memory, target)
-    finally:
-        memory.close()
-
-
 def copy_in_memory(path: Path) -> Database:
     """Return a copy, in memory, of a study as it is in one moment."""
     source = open_reader(path)
@@ -463,6 +442,7 @@ def copy_in_memory(path: Path) -> Database:
 
 def publish(memory: Database, target: Path) -> bool:
     """Give what is in memory a file's name at once; False if there is a file at the target."""
+    check_folder(target)
     refuse_leftover_log(target)
     content = bytearray(memory._connection.serialize())  # noqa: SLF001 - same module
     content[18:20] = b"\x01\x01"  # at rest it is in rollback mode, also if the original is at work

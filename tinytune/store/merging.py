@@ -13,8 +13,8 @@ from tinytune.history import ObjectiveReference, StudyRecord
 from tinytune.store import changes, parts, sql
 from tinytune.store.cells import written
 from tinytune.store.editor import Editor
+from tinytune.store.made import statements
 from tinytune.store.reader import Reader
-from tinytune.store.writer import statements
 from tinytune.timeline import Part
 
 

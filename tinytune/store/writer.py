@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import cast
 
 from tinytune import db, draw, process
-from tinytune.digest import START, digest
+from tinytune.digest import digest
 from tinytune.errors import LeaseLostError, StudyFileError, UsageError
 from tinytune.history import (
     Claim,
@@ -31,9 +31,10 @@ from tinytune.history import (
     TrialRecord,
 )
 from tinytune.space import Params
-from tinytune.store import changes, rows, sql, sql_kept, views
+from tinytune.store import rows, sql, sql_kept
 from tinytune.store.again import Again
 from tinytune.store.cells import written
+from tinytune.store.made import statements
 
 MOST_UNFOLDED = 16_000_000  # characters of output between two checkpoints
 MOST_SILENT = 10  # trials without a report, where nothing but steps is to end a study
@@ -62,49 +63,17 @@ def create(
     return db.create(path, statements(study, source, version, copies))
 
 
-def statements(
-    study: StudyRecord,
-    source: Source | None,
-    version: str,
-    copies: Sequence[TrialRecord] = (),
-) -> list[tuple[str, Sequence[object]]]:
-    """Return what makes a new study's rows."""
-    now = time.time()
-    made: list[tuple[str, Sequence[object]]] = []
-    if source is not None:
-        made.append((sql.INSERT_SOURCE, (source.hash, source.name, source.text, now)))
-    row = (
-        now, version, study.space.to_json(),
-        changes.search_json(study.search),
-        written([{"name": goal.name, "direction": goal.direction} for goal in study.goals]),
-        written(study.settings), study.seed, int(study.use_defaults), study.budget,
-        written(study.objective.to_json()), None if source is None else source.hash,
-        None if study.copied is None else written(study.copied),
-        changes.stopping_json(study.stopping, study.audit),
-        study.budget_steps, study.repeats, study.budget_seconds, written(study.subject_to),
-    )  # fmt: skip
-    made += [(sql.INSERT_STUDY, row), (sql.INSERT_CLOCK, (len(copies), START))]
-    for number, trial in enumerate(copies):
-        waiting = (number, trial.origin, trial.search, trial.seed, trial.copied,
-                   written(trial.params), number + 1, None, None)  # fmt: skip
-        made.append((sql.INSERT_WAITING, waiting))
-    for lesson in study.lessons:
-        of = lesson.result
-        told = (of.number, lesson.study, lesson.chain, lesson.trial, of.state, written(of.params),
-                of.value, written(of.values) if of.values else None, of.violation)  # fmt: skip
-        made.append((sql.INSERT_LESSON, told))
-    made.append((sql.SEAL, ()))
-    made += [(view, ()) for view in views.views(study)]
-    return made
-
-
 def copy(path: Path, target: Path) -> int:
     """Copy a study, also one at work, and give back in the copy what runs; return its trials.
 
     StudyFileError, with nothing changed, if there is a file at the target.
     """
-    if not db.copy(path, target):
-        raise StudyFileError(f"{target} exists already: name another file")
+    memory = db.copy_in_memory(path)
+    try:
+        if not db.publish(memory, target):
+            raise StudyFileError(f"{target} exists already: name another file")
+    finally:
+        memory.close()
     with Store(target) as store:
         for trial in store.running():
             store.leave(trial.token.worker)
