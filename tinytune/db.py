@@ -93,7 +93,7 @@ class Database:
             self._set_synchronous(self._level(durable=durable))
             if self._queue is not None:
                 self._queue.wait()
-            self._attempt(self._count, "BEGIN IMMEDIATE")
+            self._attempt(self._execute, "BEGIN IMMEDIATE")
         except BaseException:
             if self._queue is not None:
                 self._queue.leave()
@@ -106,7 +106,7 @@ class Database:
         try:
             try:
                 if is_good:
-                    self._attempt(self._count, "COMMIT")
+                    self._attempt(self._execute, "COMMIT")
                     is_committed = True
             finally:
                 if not is_committed:
@@ -127,7 +127,7 @@ class Database:
     def snapshot(self) -> Iterator[None]:
         """Let all reads of a block see the file as it is in one moment, whoever writes."""
         with self._lock:
-            self._attempt(self._count, "BEGIN")
+            self._attempt(self._execute, "BEGIN")
             try:
                 yield
             finally:
@@ -223,7 +223,7 @@ class Database:
 
     def _set_synchronous(self, level: str) -> None:
         if level != self._synchronous:
-            self._attempt(self._count, f"PRAGMA synchronous={level}")
+            self._attempt(self._execute, f"PRAGMA synchronous={level}")
             self._synchronous = level
 
     def _execute(self, sql: str, arguments: Arguments = ()) -> sqlite3.Cursor:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import os
 import weakref
-from contextlib import suppress
 from pathlib import Path
 
 from tinytune.errors import StudyFileError
@@ -38,17 +37,23 @@ class Queue:
 
     def wait(self) -> None:
         """Wait for a turn to write."""
-        if self._pid == os.getpid():
-            with suppress(OSError):
-                fcntl.lockf(self._log, fcntl.LOCK_EX, 1, _GATE)
-                fcntl.lockf(self._log, fcntl.LOCK_EX, 1, _COUNTER)
-                fcntl.lockf(self._log, fcntl.LOCK_UN, 1, _GATE)
+        if self._pid != os.getpid():
+            return
+        try:
+            fcntl.lockf(self._log, fcntl.LOCK_EX, 1, _GATE)
+            fcntl.lockf(self._log, fcntl.LOCK_EX, 1, _COUNTER)
+            fcntl.lockf(self._log, fcntl.LOCK_UN, 1, _GATE)
+        except OSError:
+            return
 
     def leave(self) -> None:
         """Let the next one have its turn."""
-        if self._pid == os.getpid():
-            with suppress(OSError):
-                fcntl.lockf(self._log, fcntl.LOCK_UN, 2, _GATE)
+        if self._pid != os.getpid():
+            return
+        try:
+            fcntl.lockf(self._log, fcntl.LOCK_UN, 2, _GATE)
+        except OSError:
+            return
 
     def sync(self) -> None:
         """Make durable what was committed, while the next one has its turn already.
