@@ -1,5 +1,6 @@
 """The protocol: claims, fences, ticks, budgets, and what each of them costs."""
 
+import errno
 import itertools
 import math
 import sqlite3
@@ -232,6 +233,29 @@ def test_what_a_trial_costs_is_counted_exactly(store, workers, monkeypatch):
     assert cost() == (1, 2, 0)
     store.tell(token, DONE, 1.0)
     assert cost() == (1, 2, 1)
+
+
+def test_a_log_that_cannot_be_synced_is_one_sentence(store, workers, monkeypatch):
+    def broken(log):
+        raise OSError(errno.EIO, "Input/output error")
+
+    token = store.claim(workers[0], "random/1", 0, suggest).token
+    with monkeypatch.context() as disk:
+        disk.setattr(queue, "_fsync", broken)
+        with pytest.raises(StudyFileError, match=r"cannot be synced \(Input/output error\)"):
+            store.tell(token, DONE, 1.0)
+    assert store.trial(0).state == "complete"  # it is there, unless the power fails now
+    token = store.claim(workers[0], "random/1", 0, suggest).token
+    store.tell(token, DONE, 1.0)
+
+
+def test_without_a_queue_sqlite_syncs(store, workers):
+    seen = []
+    store._db._queue = None  # as where the log could not be opened
+    token = store.claim(workers[0], "random/1", 0, suggest).token
+    store._db._connection.set_trace_callback(seen.append)
+    store.tell(token, DONE, 1.0)
+    assert seen[:2] == ["PRAGMA synchronous=FULL", "BEGIN IMMEDIATE"]
 
 
 def test_a_failed_transaction_leaves_nothing(store, workers):

@@ -115,23 +115,22 @@ MUTANTS = [
     Mutant(
         "claim outside of the transaction",
         "tinytune/store/writer.py",
-        "with self._db.transaction():\n            next_one = self._db.one(sql.SELECT_NEXT)",
-        "next_one = self._db.one(sql.SELECT_NEXT)\n        with self._db.transaction():\n"
-        "            next_one = next_one",
+        "with self._db.transaction():\n                found = self._next(sql.TAKE_NEXT)",
+        "found = self._next(sql.TAKE_NEXT)\n            with self._db.transaction():",
         "tests/faults/test_contention.py::test_many_processes_write_one_file",
     ),
     Mutant(
         "told without fsync",
-        "tinytune/store/writer.py",
-        "self._db.transaction(durable=True):\n            self._tell(token, outcome, seconds)",
-        "self._db.transaction():\n            self._tell(token, outcome, seconds)",
+        "tinytune/queue.py",
+        "            _fsync(self._log)",
+        "            pass",
         "tests/test_store.py::test_what_a_trial_costs_is_counted_exactly",
     ),
     Mutant(
         "told without fsync, as a power cut finds it",
-        "tinytune/store/writer.py",
-        "self._db.transaction(durable=True):\n            self._tell(token, outcome, seconds)",
-        "self._db.transaction():\n            self._tell(token, outcome, seconds)",
+        "tinytune/queue.py",
+        "            _fsync(self._log)",
+        "            pass",
         "tests/faults/test_powerloss.py",
     ),
     Mutant(
@@ -144,8 +143,8 @@ MUTANTS = [
     Mutant(
         "one trial too many",
         "tinytune/store/writer.py",
-        "            elif budget is not None and number >= budget:",
-        "            elif budget is not None and number > budget:",
+        "                elif budget is not None and number - repeats >= budget:",
+        "                elif budget is not None and number - repeats > budget:",
         "tests/test_store.py::test_trials_are_numbered_without_a_gap_up_to_the_budget",
     ),
     Mutant(

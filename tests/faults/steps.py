@@ -6,6 +6,7 @@ It makes one study go through everything: creation, claim, suggest, report, tell
 over from the dead, leaving. What was acknowledged is printed, line by line.
 """
 
+import errno
 import os
 import sqlite3
 import sys
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from tests.faults.objective import torture  # its file registers the learning search
 from tests.studies import record
-from tinytune import db, process, study
+from tinytune import db, process, queue, study
 from tinytune.errors import TinytuneError
 from tinytune.history import SearchSpec
 from tinytune.study import Study
@@ -48,8 +49,8 @@ class Harm:
 
 
 def install(harm: Harm) -> None:
-    """Let the harm come before each statement of any connection."""
-    execute, many = db.Database._execute, db.Database.change_many
+    """Let the harm come before each statement of any connection, and each fsync of a log."""
+    execute, many, sync = db.Database._execute, db.Database.change_many, queue._fsync
 
     def harmed(self: db.Database, sql: str, arguments: db.Arguments = ()) -> sqlite3.Cursor:
         harm()
@@ -59,6 +60,15 @@ def install(harm: Harm) -> None:
         self._attempt(harm)
         many(self, sql, rows)
 
+    def harmed_sync(log: int) -> None:
+        try:
+            harm()
+        except sqlite3.OperationalError as error:
+            if harm.kind != "busy":  # which an fsync never is
+                raise OSError(errno.EIO, str(error)) from None
+        sync(log)
+
+    queue._fsync = harmed_sync
     db.Database._execute = harmed
     db.Database.change_many = harmed_many
     db.BUSY_SECONDS = 0.05
