@@ -6,9 +6,10 @@ recomputed on the recorded results, not on recomputed ones.
 
 from __future__ import annotations
 
+import gc
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from itertools import groupby
@@ -77,6 +78,23 @@ def verify(reader: Reader, progress: Progress, *, is_part: bool = False) -> Veri
     Studies that were merged into it are recomputed as they were before; a part was taken out so,
     and its seals are the whole's.
     """
+    with _without_collector():
+        return _verified(reader, progress, is_part=is_part)
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Spare Python looking at all records over and over for circles, of which they have none."""
+    is_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if is_on:
+            gc.enable()
+
+
+def _verified(reader: Reader, progress: Progress, *, is_part: bool) -> Verification:
     record, trials = reader.study(), reader.trials()
     total = 2 * len(trials)  # each has a suggestion and, most of them, a link
     verdicts = []
