@@ -130,7 +130,7 @@ def lesson(row: Sequence[Any]) -> Lesson:
     result = Finished(
         -cells.whole(-number, 1),
         state,
-        _params(cells.mapping_of(params)),
+        _configuration(params),
         None if value is None else cells.finite(value),
         values=_values(results),
         violation=None if violation is None else max(0.0, cells.finite(violation)),
@@ -154,7 +154,7 @@ def trial(row: Sequence[Any]) -> TrialRecord:
         cells.text(search),
         cells.whole(seed, 0, SEED_LIMIT),
         None if copied is None else cells.whole(copied),
-        None if params is None else _params(cells.mapping_of(params)),
+        None if params is None else _configuration(params),
         None if value is None else cells.finite(value),
         _values(results),
         cells.whole(attempt),
@@ -207,7 +207,7 @@ def signs(row: Sequence[Any]) -> tuple[float, ...]:
 
 def params(row: Sequence[Any]) -> dict[str, Any] | None:
     """Return a configuration from a row that holds it last, None before it was suggested."""
-    return None if row[-1] is None else _params(cells.mapping_of(row[-1]))
+    return None if row[-1] is None else _configuration(row[-1])
 
 
 def number(row: Sequence[Any]) -> int:
@@ -261,7 +261,7 @@ def failed_attempt(row: Sequence[Any]) -> tuple[int, int]:
 def finished(row: Sequence[Any]) -> Finished:
     """Return a trial that ended, as a search is told of it."""
     number, state, configuration, value, told, results, violation, rungs = row
-    known = _params(cells.mapping_of(configuration))
+    known = _configuration(configuration)
     result = None if value is None else cells.finite(value)
     missed = None if violation is None else max(0.0, cells.finite(violation))
     return Finished(
@@ -296,14 +296,16 @@ def candidate(row: Sequence[Any]) -> tuple[int, float, dict[str, float]]:
 
 
 def _values(results: object) -> dict[str, float]:
-    found = {} if results is None else cells.mapping_of(results)
+    if results is None:
+        return {}
+    found = cells.mapping(cells.document(results))
     return {name: cells.finite(number) for name, number in found.items()}
 
 
 def pending(row: Sequence[Any]) -> Pending:
     """Return a trial whose result is not known."""
     number, configuration = row
-    return Pending(cells.whole(number), _params(cells.mapping_of(configuration)))
+    return Pending(cells.whole(number), _configuration(configuration))
 
 
 def worker(row: Sequence[Any]) -> tuple[int, int, Identity]:
@@ -458,8 +460,12 @@ def _goals(found: object) -> tuple[Goal, ...]:
     return goals
 
 
-def _params(found: dict[str, Any]) -> dict[str, Any]:
+def _configuration(cell: object) -> dict[str, Any]:
+    found = cells.mapping(cells.document(cell))
     for name, value in found.items():
-        if not (value is None or isinstance(value, (float, int, str))):
+        if isinstance(value, float):
+            if not math.isfinite(value):
+                raise ValueError(f"parameter {name!r:.40} is infinite")
+        elif not (value is None or isinstance(value, (int, str))):
             raise ValueError(f"parameter {name!r:.40} has the value {value!r:.40}")
     return found
