@@ -1,16 +1,20 @@
 """Bayesian search: the process, the warping, the acquisition, and the rules of the search."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from tinytune import search, testing
+from tests import studies
+from tinytune import requirement, search, testing
 from tinytune.distributions import Choice, Float, Int
 from tinytune.errors import UsageError
-from tinytune.history import Finished, Pending
+from tinytune.history import Finished, Goal, Pending
+from tinytune.search import gp_feasible
 from tinytune.search.cube import Cube
+from tinytune.search.fold import Fold
 from tinytune.search.gp import Gp, chosen
 from tinytune.search.gp_acquisition import log_h, log_improvement
 from tinytune.search.gp_field import Field
@@ -311,3 +315,72 @@ def test_a_narrow_constraint_is_met_by_what_the_model_wants():
     space = Space.of({"x": Float(0, 1), "y": Float(0, 1)}, None, "x + y <= 0.1")
     run = testing.simulate(Gp(startup=3), space, lambda p: -p["x"] - 0.5 * p["y"], 14)
     assert min(trial.result.value for trial in run) < -0.095
+
+
+# Requirements
+
+
+def constrained(function, subject_to, trials=26, seed=1):
+    """Return the violations and the values of trials of gp in the unit square."""
+    spec = search.spec(search.make("gp", {"candidates": 200}))
+    record = replace(
+        studies.record(budget=trials), space=Space.of({"x": Float(0, 1), "y": Float(0, 1)}),
+        search=spec, goals=(Goal("f", "minimize"),), subject_to=subject_to, seed=seed,
+        use_defaults=False,
+    )  # fmt: skip
+    fold, found = Fold(record), []
+    for number in range(trials):
+        params = fold.suggest(number, ())
+        values = function(params["x"], params["y"])
+        missed = requirement.violation(requirement.parsed(subject_to), values)
+        done = Finished(number, "complete", params, values["f"], number + 1, values, missed)
+        fold.tell([done])
+        found.append((missed, values["f"]))
+    return found
+
+
+def gramacy(x, y):
+    """Gramacy and others (2016): the best that meets both is 0.5998, where two borders matter."""
+    wave = 1.5 - x - 2 * y - 0.5 * math.sin(2 * math.pi * (x * x - 2 * y))
+    return {"f": x + y, "wave": wave, "disk": x * x + y * y}
+
+
+def test_it_finds_the_best_on_the_border_of_what_is_required():
+    found = constrained(gramacy, ("wave <= 0", "disk <= 1.5"))
+    assert min(value for missed, value in found if not missed) < 0.605
+
+
+def test_it_looks_for_what_meets_the_requirements_where_nothing_does():
+    found = constrained(
+        lambda x, y: {"f": x, "far": 10 * ((x - 0.83) ** 2 + (y - 0.21) ** 2)},
+        ("far <= 0.002",),
+        18,
+    )
+    assert all(missed for missed, _ in found[:5])  # before the model
+    assert any(not missed for missed, _ in found)
+
+
+def test_the_probability_is_that_of_the_process_below_its_limit():
+    random = np.random.RandomState(3)
+    field = Field(Cube(Space.of({"x": Float(0, 1)})))
+    points = random.rand(12, 1)
+    excess = 3 * points[:, 0] - 1  # met up to 1/3
+    (limit,) = gp_feasible.limits(field, points, [(e,) for e in excess], PRIOR)
+    logs = gp_feasible.log_probability([limit], field, np.array([[0.05], [0.33], [0.95]]))
+    assert np.exp(logs[0]) > 0.95
+    assert logs[0] > logs[1] > logs[2]
+    assert np.exp(logs[2]) < 0.05
+    squares = field.squares(points, limit.active, np.array([[0.5]]), limit.active[:1])
+    mean, variance = limit.posterior.at(squares)
+    expected = stats.norm.logcdf((limit.limit - mean) / np.sqrt(variance))
+    assert gp_feasible.log_probability([limit], field, np.array([[0.5]])) == pytest.approx(expected)
+
+
+def test_of_many_requirements_the_one_missed_most_counts_and_of_unknown_ones_none():
+    field = Field(Cube(Space.of({"x": Float(0, 1)})))
+    points = np.linspace(0.1, 0.9, 5)[:, None]
+    rows = [(-1.0, -1.0, -1.0, x) for x in (-0.5, -0.2, 0.1, 0.3, 0.5)]
+    assert len(gp_feasible.limits(field, points, rows, PRIOR)) == 1
+    assert len(gp_feasible.limits(field, points, [row[:3] for row in rows], PRIOR)) == 0
+    assert len(gp_feasible.limits(field, points, [row[1:] for row in rows], PRIOR)) == 1
+    assert gp_feasible.limits(field, points, [(None,), (0.1,), (), (), ()], PRIOR) == []

@@ -174,6 +174,8 @@ class Finished:
     violation: float | None = None  # by how much it misses what the study's results have to meet
     goals: tuple[float, ...] = ()  # of several objectives, all of which are to be small
     rungs: tuple[tuple[int, float], ...] = ()  # reports and value there, small good; infinite: none
+    excess: tuple[float | None, ...] = ()  # by how much it misses each; below 0: by how much not
+    plain: float | None = None  # its value, were nothing required
 
     @property
     def is_lesson(self) -> bool:

@@ -35,9 +35,16 @@ class Requirement:
         """
         if self.whole.holds(values):
             return 0.0
+        return max(self.excess(values), _LEAST)
+
+    def excess(self, values: Mapping[str, float]) -> float:
+        """Return by how much it is missed, as a part of its limit; below 0 by how much it is met.
+
+        ExpressionError where it cannot be computed.
+        """
         small, large = self.small.number(values), self.large.number(values)
         excess = (small - large) / max(abs(large), 1.0)
-        return min(max(excess, _LEAST), 1e300) if math.isfinite(excess) else 1e300
+        return min(max(excess, -1e300), 1e300) if math.isfinite(excess) else 1e300
 
 
 def parse(text: str) -> Requirement:
@@ -65,6 +72,19 @@ def parsed(texts: Iterable[str]) -> tuple[Requirement, ...]:
 def names(requirements: Sequence[Requirement]) -> list[str]:
     """Return the names of the results that some requirements look at."""
     return sorted({name for requirement in requirements for name in requirement.names})
+
+
+def excesses(
+    requirements: Sequence[Requirement], values: Mapping[str, float]
+) -> tuple[float | None, ...]:
+    """Return by how much each is missed, negative where it is met; None where not known."""
+    found: list[float | None] = []
+    for requirement in requirements:
+        try:
+            found.append(requirement.excess(values))
+        except ExpressionError:
+            found.append(None)
+    return tuple(found)
 
 
 def violation(requirements: Sequence[Requirement], values: Mapping[str, float]) -> float:

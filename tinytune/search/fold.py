@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from tinytune import draw, search
+from tinytune import draw, requirement, search
 from tinytune.errors import SpaceError
-from tinytune.history import Finished, Pending, State, StudyRecord
+from tinytune.history import Finished, Pending, StudyRecord
 from tinytune.search import rungs, several
 from tinytune.space import Params
 
@@ -37,7 +37,8 @@ class Fold:
         self._takes = getattr(options, "objectives", "first") if len(record.goals) > 1 else "first"
         self._is_plain = len(record.goals) == 1 and not (record.subject_to or record.stopping)
         self._results: list[Finished] = []  # all, where their values may change
-        self._heard: list[tuple[State, float | None]] = []  # what the search was told of them
+        self._heard: list[Finished] = []  # what the search was told of them
+        self._requirements = requirement.parsed(record.subject_to)
         self._options = options
         self._space, self._name = record.space, record.search.name
         self._label = record.search.label
@@ -64,7 +65,7 @@ class Fold:
             if known is None:
                 continue
             if not self._is_plain and self.learns:
-                self._results.append(several.with_goals(known, self._goals))
+                self._results.append(several.with_goals(known, self._goals, self._requirements))
             elif known.value is not None and self._goals[0].direction == "maximize":
                 self._working.tell(replace(known, value=-known.value))
             else:
@@ -116,13 +117,16 @@ class Fold:
         if self._takes == "weighted":
             weights = several.weights(self._seed, number, len(self._goals))
         results = self._at_one_rung()
-        values = several.values(results, weights)
-        now = [(result.state, value) for result, value in zip(results, values, strict=True)]
+        plain = several.plain(results, weights)
+        values = several.penalised(plain, results)
+        now = [
+            replace(result, value=value, plain=plain_value)
+            for result, value, plain_value in zip(results, values, plain, strict=True)
+        ]
         if now[: len(self._heard)] != self._heard:
             self._working, self._heard = self._begun(), []
-        new = slice(len(self._heard), None)
-        for result, value in zip(results[new], values[new], strict=True):
-            self._working.tell(replace(result, value=value))
+        for result in now[len(self._heard) :]:
+            self._working.tell(result)
         self._heard = now
 
     def _at_one_rung(self) -> list[Finished]:

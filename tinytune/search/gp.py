@@ -16,10 +16,11 @@ from tinytune.bounds import shown
 from tinytune.errors import UsageError
 from tinytune.history import Finished, Pending
 from tinytune.portable import arrays, linear, scalars
-from tinytune.search import belief, is_count
+from tinytune.search import belief, gp_feasible, is_count
 from tinytune.search.belief import Opinion
 from tinytune.search.cube import Cube, Vector
 from tinytune.search.gp_acquisition import Effort, Hunt, log_improvement
+from tinytune.search.gp_feasible import Limit
 from tinytune.search.gp_field import Field
 from tinytune.search.gp_model import Parameters, Posterior, Prior, fitted
 from tinytune.search.gp_warp import standardised, warped
@@ -55,6 +56,8 @@ class Gp:
     Suggested is where the expected improvement is greatest (its logarithm, Ament et al. 2023).
     Trials take turns at three views of the results: as they are; warped, so that the good ones
     stand out (Yeo and Johnson 2000); and only those nearest to the best, looking only among them.
+    What results have to meet has a process for each requirement: the improvement, on the best that
+    meets them, is multiplied by the probability that a point does (Gardner et al. 2014).
     The model's lengths and noise are the most probable ones, found anew from fixed starts. A
     pending trial takes the value that the model expects (the kriging believer), a failed one the
     worst value of all, a stopped one its last. Trials count by their values and numbers: the order
@@ -121,7 +124,7 @@ class Bayesian:
         startup = options.startup
         self._startup = startup if isinstance(startup, int) else min(max(count + 1, 5), 10)
         self._seen: set[str] = set()  # the configurations told
-        self._told: dict[int, tuple[Vector, float]] = {}  # number -> point, value (inf: failed)
+        self._told: dict[int, Told] = {}  # by number
         self._results = 0  # that have a value
         self._all: list[Params] | None = None  # of a small space, its configurations
         cells = [size for size in self._cube.cells if size is not None]
@@ -132,12 +135,11 @@ class Bayesian:
         """Take in one result."""
         if not result.is_lesson:
             self._seen.add(key(result.params))
-        value = math.inf if result.value is None else float(result.value)
-        value = value if math.isfinite(value) else math.inf
+        told = Told.of(result, self._cube.vector(result.params))
         before = self._told.get(result.number)
-        self._results += int(value < math.inf)
-        self._results -= int(before is not None and before[1] < math.inf)
-        self._told[result.number] = self._cube.vector(result.params), value
+        self._results += int(told.value < math.inf)
+        self._results -= int(before is not None and before.value < math.inf)
+        self._told[result.number] = told
 
     def suggest(self, number: int, pending: Sequence[Pending]) -> Params | None:
         """Return the configuration of trial `number`."""
@@ -201,12 +203,10 @@ class Bayesian:
         return [params for params in self._all if key(params) not in used]
 
     def _model(self, pending: Sequence[Pending], view: str) -> Model:
-        numbers = sorted(self._told)
-        values = np.array([self._told[number][1] for number in numbers])
-        finite = values[values < math.inf]
-        values = np.minimum(values, float(np.max(finite)))
+        told = [self._told[number] for number in sorted(self._told)]
+        values = _without_failures([each.value for each in told])
         kept = chosen(values, self._options.most)
-        points = np.array([self._told[numbers[index]][0] for index in kept.tolist()])
+        points = np.array([told[index].point for index in kept.tolist()])
         if view == "local":
             near = nearest(
                 self._field, points, values[kept], _LOCAL + _LOCAL_EACH * self._cube.size
@@ -218,7 +218,44 @@ class Bayesian:
         prior = prior_of(self._cube.size, self._options.noise)
         fit_for = warped if view == "warped" else standardised
         opinion = belief.Opinion.of(self._beliefs, self._results)
-        return Model(self._field, points, fit_for(values[kept]), more_points, prior, opinion)
+        is_met = None
+        required: list[Limit] = []
+        if any(each.excess for each in told):
+            values = _without_failures([each.plain for each in told])
+            is_met = np.array([told[index].is_met for index in kept.tolist()])
+            excesses = [told[index].excess for index in kept.tolist()]
+            required = gp_feasible.limits(self._field, points, excesses, prior)
+        shaped = fit_for(values[kept])
+        return Model(self._field, points, shaped, more_points, prior, opinion, is_met, required)
+
+
+@dataclass(frozen=True, eq=False)
+class Told:
+    """A result as the model sees it."""
+
+    point: Vector  # (d,)
+    value: float  # by which results are ranked; infinite where it failed
+    plain: float  # the same, were nothing required
+    excess: tuple[float | None, ...]  # by how much it misses each requirement
+    is_met: bool
+
+    @classmethod
+    def of(cls, result: Finished, point: Vector) -> Told:
+        """Return it from a result."""
+        value = _finite(result.value)
+        plain = _finite(result.plain) if result.excess else value
+        is_met = not result.violation and value < math.inf
+        return cls(point, value, plain, result.excess, is_met)
+
+
+def _finite(value: float | None) -> float:
+    return math.inf if value is None or not math.isfinite(value) else float(value)
+
+
+def _without_failures(values: Sequence[float]) -> Vector:
+    """Return values (n,) in which what failed has the worst of the others."""
+    known: Vector = np.array(values)
+    return np.minimum(known, float(np.max(known[known < math.inf])))
 
 
 class Model:
@@ -232,9 +269,15 @@ class Model:
         pending: Vector,
         prior: Prior,
         opinion: Opinion | None = None,
+        is_met: NDArray[np.bool_] | None = None,
+        required: Sequence[Limit] = (),
     ) -> None:
-        """Take in results (n, d), their warped values (n,) and pending points (q, d)."""
-        self._field, self._opinion = field, opinion
+        """Take in results (n, d), their warped values (n,) and pending points (q, d).
+
+        `is_met` (n,) tells which of them meet the requirements, None where there are none;
+        `required` are the processes of those that some have missed.
+        """
+        self._field, self._opinion, self._required = field, opinion, required
         count = len(points)
         self._points = field.snapped(np.concatenate([points, pending]))
         self._active = field.active(self._points)
@@ -242,12 +285,19 @@ class Model:
         rows, columns = np.tril_indices(count, -1)
         self._found: Parameters = fitted(squares[:, rows, columns], values, prior)
         self._posterior = Posterior(squares, values, self._found)
-        self._best = float(np.min(self._posterior.known))
+        means = self._posterior.known
+        self._is_met = np.ones(len(means), dtype=bool)
+        if is_met is not None:
+            self._is_met[:count] = is_met
+            self._is_met[count:] = False  # nobody knows of what is pending
+        good = means[self._is_met]
+        self._best = float(np.min(good)) if len(good) else None
 
     def score(self, points: Vector) -> Vector:
         """Return the logarithm of the expected improvement, (m,), at snapped points (m, d).
 
-        The belief is added to it: the improvement times the belief's density, as piBO has it.
+        The belief is added to it: the improvement times the belief's density, as piBO has it; and
+        the probability that the requirements are met, alone as long as no result meets them.
         It is minus infinity where the constraints refuse a point.
         """
         if self._field.cube.space.constraints:
@@ -263,18 +313,27 @@ class Model:
         step = max(1, 60_000 // len(self._points))
         for start in range(0, len(points), step):
             part = points[start : start + step]
-            squares = self._field.squares(
-                self._points, self._active, part, self._field.active(part)
-            )
-            mean, variance = self._posterior.at(squares)
-            result[start : start + step] = log_improvement(mean, variance, self._best)
+            result[start : start + step] = self._worth(part)
         if self._opinion is not None:
             result += self._opinion.of_points(points, self._field.active(points))
         return result
 
+    def _worth(self, points: Vector) -> Vector:
+        found = gp_feasible.log_probability(self._required, self._field, points)
+        if self._best is None:
+            return found
+        active = self._field.active(points)
+        squares = self._field.squares(self._points, self._active, points, active)
+        mean, variance = self._posterior.at(squares)
+        found += log_improvement(mean, variance, self._best)
+        return found
+
     def good(self, count: int) -> Vector:
-        """Return the points whose mean is lowest, (k, d) with k up to `count`."""
-        order = np.argsort(self._posterior.known, kind="stable")
+        """Return the points whose mean is lowest, (k, d) with k up to `count`.
+
+        What meets the requirements comes first.
+        """
+        order = np.lexsort((self._posterior.known, ~self._is_met))
         return self._points[order[:count]]
 
     def box(self) -> tuple[Vector, Vector]:

@@ -22,7 +22,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 _DIRECTIONS = 40  # for each value
-_LEAST = 0.3  # of the greatest weight: at the ends of a front are points that serve few directions
+_LEAST = 0.7  # of the greatest weight: at the ends of a front are points that serve few directions
 
 
 def best(goals: Floats, missed: Floats, count: int) -> Ints:

@@ -14,15 +14,18 @@ from functools import lru_cache
 
 from tinytune import draw, pareto
 from tinytune.history import Finished, Goal
+from tinytune.requirement import Requirement, excesses
 
 SUM = 0.05  # weight of the sum, which tells apart what is equal in the worst objective
 _GAP = 0.1  # between what meets the requirements and what does not, as a part of the range
 
 
-def with_goals(result: Finished, goals: Sequence[Goal]) -> Finished:
+def with_goals(
+    result: Finished, goals: Sequence[Goal], requirements: Sequence[Requirement] = ()
+) -> Finished:
     """Return a result with the values of all objectives, small ones good, infinite where unknown.
 
-    Its value is that of the first objective.
+    Its value is that of the first objective. It knows by how much it misses each requirement.
     """
     known = dict(result.values)
     if result.value is not None:
@@ -34,7 +37,8 @@ def with_goals(result: Finished, goals: Sequence[Goal]) -> Finished:
         for goal, value in zip(goals, points, strict=True)
     )
     first = values[0] if math.isfinite(values[0]) else None
-    return replace(result, value=first, goals=values if len(goals) > 1 else ())
+    missed = excesses(requirements, known if is_known else {})
+    return replace(result, value=first, goals=values if len(goals) > 1 else (), excess=missed)
 
 
 def values(results: Sequence[Finished], weights: Sequence[float] | None) -> list[float | None]:
@@ -42,10 +46,14 @@ def values(results: Sequence[Finished], weights: Sequence[float] | None) -> list
 
     Without weights the first objective counts alone.
     """
-    found = [result.value for result in results]
-    if weights is not None:
-        found = _weighted([result.goals for result in results], _is_met(results), weights)
-    return _penalised(found, results)
+    return penalised(plain(results, weights), results)
+
+
+def plain(results: Sequence[Finished], weights: Sequence[float] | None) -> list[float | None]:
+    """Return the values as they would be if nothing were required."""
+    if weights is None:
+        return [result.value for result in results]
+    return _weighted([result.goals for result in results], _is_met(results), weights)
 
 
 def weights(seed: int, number: int, count: int) -> list[float]:
@@ -111,7 +119,7 @@ def _unit(column: tuple[Sequence[float], Sequence[float]]) -> tuple[float, float
     return low, 1.0
 
 
-def _penalised(found: Sequence[float | None], results: Sequence[Finished]) -> list[float | None]:
+def penalised(found: Sequence[float | None], results: Sequence[Finished]) -> list[float | None]:
     """Return the values with those that miss the requirements after all others, by how much."""
     is_met = _is_met(results)
     if all(is_met):
