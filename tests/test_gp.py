@@ -12,7 +12,7 @@ from tinytune import requirement, search, testing
 from tinytune.distributions import Choice, Float, Int
 from tinytune.errors import UsageError
 from tinytune.history import Finished, Goal, Pending
-from tinytune.search import gp_feasible
+from tinytune.search import gp_beside
 from tinytune.search.cube import Cube
 from tinytune.search.fold import Fold
 from tinytune.search.gp import Gp, chosen
@@ -365,22 +365,67 @@ def test_the_probability_is_that_of_the_process_below_its_limit():
     field = Field(Cube(Space.of({"x": Float(0, 1)})))
     points = random.rand(12, 1)
     excess = 3 * points[:, 0] - 1  # met up to 1/3
-    (limit,) = gp_feasible.limits(field, points, [(e,) for e in excess], PRIOR)
-    logs = gp_feasible.log_probability([limit], field, np.array([[0.05], [0.33], [0.95]]))
+    (limit,) = gp_beside.limits(field, points, [(e,) for e in excess], PRIOR)
+    beside = gp_beside.Beside([limit])
+    logs = beside.log_factor(field, np.array([[0.05], [0.33], [0.95]]))
     assert np.exp(logs[0]) > 0.95
     assert logs[0] > logs[1] > logs[2]
     assert np.exp(logs[2]) < 0.05
-    squares = field.squares(points, limit.active, np.array([[0.5]]), limit.active[:1])
-    mean, variance = limit.posterior.at(squares)
-    expected = stats.norm.logcdf((limit.limit - mean) / np.sqrt(variance))
-    assert gp_feasible.log_probability([limit], field, np.array([[0.5]])) == pytest.approx(expected)
+    mean, deviation = limit.at(field, np.array([[0.5]]))
+    assert mean == pytest.approx(math.log1p(0.5), abs=0.05)
+    expected = stats.norm.logcdf(-mean / deviation)
+    assert beside.log_factor(field, np.array([[0.5]])) == pytest.approx(expected)
 
 
 def test_of_many_requirements_the_one_missed_most_counts_and_of_unknown_ones_none():
     field = Field(Cube(Space.of({"x": Float(0, 1)})))
     points = np.linspace(0.1, 0.9, 5)[:, None]
     rows = [(-1.0, -1.0, -1.0, x) for x in (-0.5, -0.2, 0.1, 0.3, 0.5)]
-    assert len(gp_feasible.limits(field, points, rows, PRIOR)) == 1
-    assert len(gp_feasible.limits(field, points, [row[:3] for row in rows], PRIOR)) == 0
-    assert len(gp_feasible.limits(field, points, [row[1:] for row in rows], PRIOR)) == 1
-    assert gp_feasible.limits(field, points, [(None,), (0.1,), (), (), ()], PRIOR) == []
+    assert len(gp_beside.limits(field, points, rows, PRIOR)) == 1
+    assert len(gp_beside.limits(field, points, [row[:3] for row in rows], PRIOR)) == 0
+    assert len(gp_beside.limits(field, points, [row[1:] for row in rows], PRIOR)) == 1
+    assert gp_beside.limits(field, points, [(None,), (0.1,), (), (), ()], PRIOR) == []
+
+
+# What trials take
+
+
+def test_the_power_of_seconds_falls_from_one_to_none():
+    assert gp_beside.power([], 10.0) == 1.0
+    assert gp_beside.power([2.0, 3.0], 10.0) == 0.5
+    assert gp_beside.power([2.0, 9.0], 10.0) == 0.0
+    assert gp_beside.power([2.0], None) == 0.0
+
+
+def test_what_is_expected_to_take_long_counts_less():
+    field = Field(Cube(Space.of({"x": Float(0, 1)})))
+    points = np.linspace(0, 1, 9)[:, None]
+    took = [None, *(10.0 ** (2 * x) for x in points[1:, 0])]  # up to 100 s; the first one failed
+    seconds = gp_beside.of_seconds(field, points, took, PRIOR)
+    for power in (1.0, 0.5):
+        cheap, dear = gp_beside.Beside((), seconds, power).log_factor(field, points[[2, 6]])
+        assert cheap - dear == pytest.approx(power * math.log(10.0), abs=0.1)
+    assert gp_beside.of_seconds(field, points, [None] * 9, PRIOR) is None
+
+
+def test_with_a_budget_of_seconds_it_looks_at_cheap_points_first():
+    """Two minima alike, one of them ten times as dear."""
+
+    def dear(seconds):
+        space = Space.of({"x": Float(0, 1)})
+        working = search.make("gp", {"candidates": 100, "seconds": seconds}).start(space, 1, None)
+        count = 0
+        for number in range(12):
+            x = working.suggest(number, ())["x"]
+            count += number > 5 and x > 0.5
+            value, took = min(abs(x - 0.25), abs(x - 0.75)), 10.0 if x > 0.5 else 1.0
+            working.tell(Finished(number, "complete", {"x": x}, value, number + 1, seconds=took))
+        return count
+
+    assert dear(1e6) < dear(None)
+
+
+@pytest.mark.parametrize("seconds", [0, -1.0, "1h", math.inf])
+def test_seconds_that_make_no_sense(seconds):
+    with pytest.raises(UsageError, match="gp: seconds"):
+        Gp(seconds=seconds)

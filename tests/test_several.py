@@ -79,6 +79,27 @@ def test_every_suggestion_is_recomputed_exactly(tmp_path, name, goals):
         assert verify.verify(reader, lambda *_: None).count("differs") >= 19
 
 
+def test_what_trials_took_is_read_from_the_file_when_it_is_verified(tmp_path):
+    path, options = tmp_path / "study.db", {**SMALL["gp"], "seconds": 0.5}
+    spec = search.spec(search.make("gp", options))
+    assert study_module.start(path, replace(wanted("gp"), search=spec), None)
+    work(path)
+    with Reader(path) as reader:
+        assert all(trial.seconds > 0 for trial in reader.trials())
+        assert verify.verify(reader, lambda *_: None).count("exact") == 20
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE trial SET seconds = 0.01 * (number % 3)")
+    with Reader(path) as reader:
+        assert verify.verify(reader, lambda *_: None).count("differs") > 3
+
+
+def test_gp_takes_its_seconds_from_the_budget():
+    plan = {"trials": 9, "workers": 1, "begins_with_defaults": False, "seconds": 60.0}
+    assert search.planned(search.make("gp", {}), **plan).seconds == 60.0
+    assert search.planned(search.make("gp", {"seconds": 5}), **plan).seconds == 5
+    assert search.planned(search.make("gp", {}), 9, 1, begins_with_defaults=False).seconds is None
+
+
 def test_another_gain_gives_other_suggestions(tmp_path):
     """The second objective is heard: with its sign turned the search goes elsewhere."""
     told = {}

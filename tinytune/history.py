@@ -176,6 +176,7 @@ class Finished:
     rungs: tuple[tuple[int, float], ...] = ()  # reports and value there, small good; infinite: none
     excess: tuple[float | None, ...] = ()  # by how much it misses each; below 0: by how much not
     plain: float | None = None  # its value, were nothing required
+    seconds: float | None = None  # how long its last attempt took
 
     @property
     def is_lesson(self) -> bool:

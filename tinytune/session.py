@@ -484,7 +484,13 @@ def _search(
     if found is not None and found.search.name == options.name:
         return search.spec(search.completed(options, found.search.options))
     return search.spec(
-        search.planned(options, budget, wishes.workers, begins_with_defaults=begins_with_defaults)
+        search.planned(
+            options,
+            budget,
+            wishes.workers,
+            begins_with_defaults=begins_with_defaults,
+            seconds=wishes.budget_seconds,
+        )
     )
 
 

@@ -168,14 +168,20 @@ def completed(options: SearchOptions, known: Mapping[str, object]) -> SearchOpti
 
 
 def planned(
-    options: SearchOptions, trials: int | None, workers: int, *, begins_with_defaults: bool
+    options: SearchOptions,
+    trials: int | None,
+    workers: int,
+    *,
+    begins_with_defaults: bool,
+    seconds: float | None = None,
 ) -> SearchOptions:
     """Return the options with those that a search's `plan` takes from what is planned.
 
-    `plan` maps an option to "trials", "workers" or "designed": the trials after the defaults.
+    `plan` maps an option to "trials", "workers", "seconds" (of all attempts together) or
+    "designed": the trials after the defaults.
     """
     designed = None if trials is None else max(1, trials - int(begins_with_defaults))
-    facts = {"trials": trials, "workers": workers, "designed": designed}
+    facts = {"trials": trials, "workers": workers, "designed": designed, "seconds": seconds}
     plan = getattr(options, "plan", {})
     return completed(options, {name: facts[what] for name, what in plan.items()})
 

@@ -12,15 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinytune import draw
-from tinytune.bounds import shown
+from tinytune.bounds import is_finite, shown
 from tinytune.errors import UsageError
 from tinytune.history import Finished, Pending
 from tinytune.portable import arrays, linear, scalars
-from tinytune.search import belief, gp_feasible, is_count
+from tinytune.search import belief, gp_beside, is_count
 from tinytune.search.belief import Opinion
 from tinytune.search.cube import Cube, Vector
 from tinytune.search.gp_acquisition import Effort, Hunt, log_improvement
-from tinytune.search.gp_feasible import Limit
+from tinytune.search.gp_beside import NOTHING, Beside
 from tinytune.search.gp_field import Field
 from tinytune.search.gp_model import Parameters, Posterior, Prior, fitted
 from tinytune.search.gp_warp import standardised, warped
@@ -47,7 +47,9 @@ class Gp:
     false takes them as exact. `most` results make up the model: of more than that, the best half
     and the latest. `candidates` points anywhere are looked at for each suggestion, and about
     three times as many near good ones. `trust_defaults` low, medium or high takes the defaults
-    as a belief about where the best values lie, as a parameter's `prior` is one.
+    as a belief about where the best values lie, as a parameter's `prior` is one. `seconds`, taken
+    from --budget-seconds where that is given, is what all trials may take together: the improvement
+    then counts by expected second, to a power that falls from 1 to 0 as they are spent.
 
     Suits up to some 250 trials of up to 20 parameters that take a second or longer, and up to
     some ten workers. Weak where most parameters hang on conditions, and past `most` trials; a
@@ -72,12 +74,14 @@ class Gp:
     most: int = 250
     candidates: int = 1_000
     trust_defaults: str | None = None
+    seconds: float | None = None
 
     name: ClassVar[str] = "gp"
     version: ClassVar[int] = 1
     learns: ClassVar[bool] = True
     exhausts: ClassVar[bool] = False
     objectives: ClassVar[str] = "weighted"
+    plan: ClassVar[dict[str, str]] = {"seconds": "seconds"}
 
     def __post_init__(self) -> None:
         if self.startup != "auto" and not is_count(self.startup, 1, 10_000):
@@ -93,6 +97,8 @@ class Gp:
                     f"gp: {option} {shown(getattr(self, option))} must be a whole number "
                     f"from {least} to {most:,}"
                 )
+        if self.seconds is not None and not (is_finite(self.seconds) and self.seconds > 0):
+            raise UsageError(f"gp: seconds {shown(self.seconds)} must be a number above 0")
         belief.checked(self.trust_defaults, "gp")
 
     def start(self, space: Space, seed: int, first: Params | None) -> Bayesian:
@@ -126,6 +132,7 @@ class Bayesian:
         self._seen: set[str] = set()  # the configurations told
         self._told: dict[int, Told] = {}  # by number
         self._results = 0  # that have a value
+        self._spent: list[float] = []  # seconds
         self._all: list[Params] | None = None  # of a small space, its configurations
         cells = [size for size in self._cube.cells if size is not None]
         self._is_small = len(cells) == count and math.prod(cells) <= _SMALL
@@ -140,6 +147,8 @@ class Bayesian:
         self._results += int(told.value < math.inf)
         self._results -= int(before is not None and before.value < math.inf)
         self._told[result.number] = told
+        if result.seconds is not None:
+            self._spent.append(result.seconds)
 
     def suggest(self, number: int, pending: Sequence[Pending]) -> Params | None:
         """Return the configuration of trial `number`."""
@@ -218,15 +227,24 @@ class Bayesian:
         prior = prior_of(self._cube.size, self._options.noise)
         fit_for = warped if view == "warped" else standardised
         opinion = belief.Opinion.of(self._beliefs, self._results)
+        here = [told[index] for index in kept.tolist()]
         is_met = None
-        required: list[Limit] = []
         if any(each.excess for each in told):
             values = _without_failures([each.plain for each in told])
-            is_met = np.array([told[index].is_met for index in kept.tolist()])
-            excesses = [told[index].excess for index in kept.tolist()]
-            required = gp_feasible.limits(self._field, points, excesses, prior)
+            is_met = np.array([each.is_met for each in here])
+        beside = self._beside(here, points, prior)
         shaped = fit_for(values[kept])
-        return Model(self._field, points, shaped, more_points, prior, opinion, is_met, required)
+        return Model(self._field, points, shaped, more_points, prior, opinion, is_met, beside)
+
+    def _beside(self, told: Sequence[Told], points: Vector, prior: Prior) -> Beside:
+        """Return what counts beside the objective, after the results told, at points (n, d)."""
+        power = gp_beside.power(self._spent, self._options.seconds)
+        seconds = None
+        if power > 0.0:
+            taken = [each.seconds for each in told]
+            seconds = gp_beside.of_seconds(self._field, points, taken, prior)
+        limits = gp_beside.limits(self._field, points, [each.excess for each in told], prior)
+        return Beside(limits, seconds, power)
 
 
 @dataclass(frozen=True, eq=False)
@@ -238,6 +256,7 @@ class Told:
     plain: float  # the same, were nothing required
     excess: tuple[float | None, ...]  # by how much it misses each requirement
     is_met: bool
+    seconds: float | None  # that it took; None where it failed, which may be soon
 
     @classmethod
     def of(cls, result: Finished, point: Vector) -> Told:
@@ -245,7 +264,8 @@ class Told:
         value = _finite(result.value)
         plain = _finite(result.plain) if result.excess else value
         is_met = not result.violation and value < math.inf
-        return cls(point, value, plain, result.excess, is_met)
+        seconds = None if value == math.inf else result.seconds
+        return cls(point, value, plain, result.excess, is_met, seconds)
 
 
 def _finite(value: float | None) -> float:
@@ -270,14 +290,13 @@ class Model:
         prior: Prior,
         opinion: Opinion | None = None,
         is_met: NDArray[np.bool_] | None = None,
-        required: Sequence[Limit] = (),
+        beside: Beside = NOTHING,
     ) -> None:
         """Take in results (n, d), their warped values (n,) and pending points (q, d).
 
-        `is_met` (n,) tells which of them meet the requirements, None where there are none;
-        `required` are the processes of those that some have missed.
+        `is_met` (n,) tells which of them meet the requirements, None where there are none.
         """
-        self._field, self._opinion, self._required = field, opinion, required
+        self._field, self._opinion, self._beside = field, opinion, beside
         count = len(points)
         self._points = field.snapped(np.concatenate([points, pending]))
         self._active = field.active(self._points)
@@ -297,7 +316,8 @@ class Model:
         """Return the logarithm of the expected improvement, (m,), at snapped points (m, d).
 
         The belief is added to it: the improvement times the belief's density, as piBO has it; and
-        the probability that the requirements are met, alone as long as no result meets them.
+        the probability that the requirements are met, without the improvement as long as no result
+        meets them; and a power of what a trial is expected to take.
         It is minus infinity where the constraints refuse a point.
         """
         if self._field.cube.space.constraints:
@@ -319,7 +339,7 @@ class Model:
         return result
 
     def _worth(self, points: Vector) -> Vector:
-        found = gp_feasible.log_probability(self._required, self._field, points)
+        found = self._beside.log_factor(self._field, points)
         if self._best is None:
             return found
         active = self._field.active(points)

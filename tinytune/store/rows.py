@@ -260,13 +260,14 @@ def failed_attempt(row: Sequence[Any]) -> tuple[int, int]:
 
 def finished(row: Sequence[Any]) -> Finished:
     """Return a trial that ended, as a search is told of it."""
-    number, state, configuration, value, told, results, violation, rungs = row
+    number, state, configuration, value, told, results, violation, rungs, seconds = row
     known = _configuration(configuration)
     result = None if value is None else cells.finite(value)
     missed = None if violation is None else max(0.0, cells.finite(violation))
+    took = None if seconds is None else max(0.0, cells.finite(seconds))
     return Finished(
         cells.whole(number), state, known, result, cells.whole(told), _values(results), missed,
-        rungs=() if rungs is None else _rungs(cells.text(rungs)),
+        rungs=() if rungs is None else _rungs(cells.text(rungs)), seconds=took,
     )  # fmt: skip
 
 

@@ -456,14 +456,14 @@ _RUNGS_OF = """
 """
 SELECT_HISTORY = f"""
 SELECT number, iif(state = 'paused', 'stopped', state), params, value, told AS tick, results,
-       violation, {_RUNGS_OF.format(trial="number", tick="told")}
+       violation, {_RUNGS_OF.format(trial="number", tick="told")}, seconds
 FROM trial
 WHERE told < ? AND told > ?
     AND confirms IS NULL
     AND params IS NOT NULL  -- it may have died three times before it was suggested
 UNION ALL  -- of trials that failed or were paused, and were run again or let on later
 SELECT a.trial, iif(a.ending = 'paused', 'stopped', 'failed'), t.params, a.value, a.tick, a.results,
-       NULL, {_RUNGS_OF.format(trial="a.trial", tick="a.tick")}
+       NULL, {_RUNGS_OF.format(trial="a.trial", tick="a.tick")}, a.seconds
 FROM attempt AS a JOIN trial AS t ON a.trial = t.number
 WHERE a.ending IN ('failed', 'paused') AND a.tick < ? AND a.tick > ? AND t.suggested < a.tick
     AND t.confirms IS NULL
