@@ -296,6 +296,7 @@ def test_rules_are_read_and_written():
         ("median(grace=-1)", "grace -1 must be a whole number from 0"),
         ("median(min_trials=0)", "min_trials 0 must be a whole number from 1"),
         ("median(metric=3)", "metric 3 is not the name of a metric"),
+        ("asha(metric=['a', 'b'])", "asha: metric names 2 metrics, and a rule compares one"),
         ("median(direction=up)", "direction 'up' must be minimize or maximize"),
         ("percentile(percentile=100)", "percentile 100 must be above 0 and below 100"),
         ("asha(eta=1)", "eta 1 must be a whole number from 2"),

@@ -140,6 +140,11 @@ def make(name: str, values: Mapping[str, object]) -> RuleOptions:
     made = options(**values)
     for option, kind in (("metric", "the name of a metric"), ("direction", "a direction")):
         value = getattr(made, option)
+        if option == "metric" and isinstance(value, (list, tuple)):
+            raise UsageError(
+                f"{name}: metric names {len(value)} metrics, and a rule compares one, not by which "
+                "trials dominate which: name one, or report a weighted sum of them and name that"
+            )
         if value is not None and not isinstance(value, str):
             raise UsageError(f"{name}: {option} {value!r:.80} is not {kind}")
     if made.direction not in (None, "minimize", "maximize"):
