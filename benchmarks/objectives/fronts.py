@@ -104,6 +104,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("searches", nargs="*", default=list(ALL))
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--begin", type=int, default=0, help="the first seed")
     parser.add_argument("--trials", type=int, default=200)
     parser.add_argument("--problems", nargs="*", default=list(NAMES))
     parser.add_argument(
@@ -120,7 +121,7 @@ def main() -> None:
         run = theirs if name in THEIRS else ours
         for where in said.problems:
             shares = []
-            for seed in range(said.seeds):
+            for seed in range(said.begin, said.begin + said.seeds):
                 found = run(name, where, said.trials, seed)
                 shares.append(problem(where).share(found))
                 row = {

@@ -1,6 +1,6 @@
 """One value for each result, where several objectives count or results have to meet something.
 
-With several objectives each trial looks at them with weights of its own (ParEGO, Knowles 2006): the
+With several objectives a trial may look at them with weights of its own (ParEGO, Knowles 2006): the
 weighted distance from the best of each, so that all of the trials together spread along the front.
 What does not meet the study's requirements is worse than all that does.
 """
