@@ -483,15 +483,11 @@ def _search(
     options = wishes.search or search.make(DEFAULT_SEARCH, {})
     if found is not None and found.search.name == options.name:
         return search.spec(search.completed(options, found.search.options))
-    return search.spec(
-        search.planned(
-            options,
-            budget,
-            wishes.workers,
-            begins_with_defaults=begins_with_defaults,
-            seconds=wishes.budget_seconds,
-        )
+    seconds = wishes.budget_seconds
+    made = search.planned(
+        options, budget, wishes.workers, begins_with_defaults=begins_with_defaults, seconds=seconds
     )
+    return search.spec(made)
 
 
 def _is_endless(record: StudyRecord) -> bool:
