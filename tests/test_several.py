@@ -13,7 +13,7 @@ import pytest
 
 from tests.shell import tinytune
 from tests.studies import record
-from tinytune import draw, learn, pareto, search, verify
+from tinytune import draw, pareto, search, verify
 from tinytune import study as study_module
 from tinytune.distributions import Float
 from tinytune.errors import UsageError
@@ -253,14 +253,6 @@ def test_the_first_objective_with_its_sign():
     assert (turned.value, turned.goals) == (-2.0, (-2.0, 2.0))  # the value is the first one's
     alone = several.with_goals(result, (Goal("loss", "maximize"),))
     assert (alone.value, alone.goals) == (-2.0, ())
-
-
-def test_a_study_with_several_objectives_learns_from_no_other(tmp_path):
-    other = tmp_path / "other.db"
-    assert study_module.start(other, wanted("random", goals=GOALS[:1], subject_to=()), None)
-    work(other)
-    with pytest.raises(UsageError, match="several objectives cannot learn from others"):
-        learn.learned(wanted("tpe"), [other])
 
 
 # The layers by which tpe splits

@@ -483,11 +483,10 @@ def _search(
     options = wishes.search or search.make(DEFAULT_SEARCH, {})
     if found is not None and found.search.name == options.name:
         return search.spec(search.completed(options, found.search.options))
-    seconds = wishes.budget_seconds
-    made = search.planned(
-        options, budget, wishes.workers, begins_with_defaults=begins_with_defaults, seconds=seconds
-    )
-    return search.spec(made)
+    return search.spec(search.planned(
+        options, budget, wishes.workers, begins_with_defaults=begins_with_defaults,
+        seconds=wishes.budget_seconds,
+    ))  # fmt: skip
 
 
 def _is_endless(record: StudyRecord) -> bool:
