@@ -152,6 +152,9 @@ def test_a_budget_of_steps_that_nobody_reports_is_an_error(tmp_path):
             opened.tell(opened.ask(), 1.0)
         with pytest.raises(UsageError, match="10 trials have reported no step"):
             opened.ask()
+    studies.set_budget_seconds(path, 3600.0)  # which end the study
+    with Study(path) as opened:
+        assert opened.ask().number == 10
 
 
 def test_run_resume_and_raise_it_with_workers(tmp_path):

@@ -16,7 +16,7 @@ import tinytune
 from tests.shell import ROOT, await_true, kill_all, results, start
 from tests.shell import tinytune as shell
 from tests.studies import SPACE, make_study, record
-from tinytune import Float, checkpoints, draw, process, stopping
+from tinytune import Float, check, checkpoints, draw, process, stopping
 from tinytune import study as study_module
 from tinytune.cli import care
 from tinytune.context import running
@@ -731,11 +731,64 @@ def test_a_packed_study_goes_on_with_what_lies_beside(tmp_path, capsys):
 
 
 def test_an_unwritable_folder_is_one_sentence(tmp_path):
-    (tmp_path / "file").write_text("")
     with Study(made(tmp_path), checkpoints=checkpoints.Keeping(tmp_path / "file" / "x")) as study:
+        (tmp_path / "file").write_text("")
         trial = study.ask()
         with pytest.raises(StudyFileError, match=r"cannot be written to .*Not a directory: make"):
             trial.save(bytes(LARGE))
+
+
+def test_a_file_is_no_folder_for_checkpoints(tmp_path):
+    file = tmp_path / "file"
+    file.write_text("")
+    for place in (file, file / "x"):
+        with pytest.raises(
+            UsageError, match=r"cannot lie in .*: .*file is no folder; name a folder"
+        ):
+            checkpoints.Keeping(place)
+    checkpoints.Keeping(tmp_path / "new" / "deep")
+    (tmp_path / "link").symlink_to(tmp_path)
+    checkpoints.Keeping(tmp_path / "link")
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(UsageError, match="dangling is no folder"):
+        checkpoints.Keeping(tmp_path / "dangling")
+
+
+def test_check_names_the_trials_whose_files_are_gone(tmp_path):
+    path, there = made(tmp_path), tmp_path / "there"
+
+    def problem(folder=None):
+        with Reader(path) as reader:
+            found = {f.what: f.problem for f in check.check(reader, folder)}
+        return found["large checkpoints are there"]
+
+    with Study(path) as study:
+        trials = [study.ask() for _ in range(3)]
+        for trial in trials:
+            trial.save(bytes(LARGE))
+        trials[0].save(b"small")  # it lies in the study, the other one is needed no less
+        assert problem() == ""
+        Path(f"{path}.checkpoints").rename(there)
+        assert problem() == "files that trials 0, 1, 2 saved are missing"
+        assert problem(there) == ""
+        study.tell(trials[1], 1.0)
+        assert problem() == "files that trials 0, 2 saved are missing"
+        (there / trials[2].folder.name / "1-1").unlink()
+        assert problem(there) == "files that trial 2 saved are missing"
+
+
+def test_a_file_that_was_replaced_while_check_looks_is_not_missing(tmp_path, monkeypatch):
+    path = made(tmp_path)
+    with Study(path) as study, Reader(path) as reader:
+        trial = study.ask()
+        trial.save(bytes(LARGE))
+        old = reader.checkpoints_beside()
+        for _ in range(2):
+            trial.save(bytes(LARGE))
+        answers = iter([old])
+        look = reader.checkpoints_beside
+        monkeypatch.setattr(reader, "checkpoints_beside", lambda: next(answers, None) or look())
+        assert checkpoints.missing_beside(reader, None) == []
 
 
 # Real processes.

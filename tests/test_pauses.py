@@ -12,6 +12,7 @@ from tests.shell import ROOT, kill_at_random
 from tests.shell import tinytune as shell
 from tests.test_early_stopping import made, verified
 from tinytune.errors import TrialStopped, UsageError
+from tinytune.output.proof import verification_text
 from tinytune.stopping.asha import Asha
 from tinytune.stopping.halving import Ladder
 from tinytune.stopping.successive_halving import SuccessiveHalving
@@ -68,7 +69,11 @@ def test_successive_halving_climbs_as_in_the_table_of_the_paper(tmp_path, whole,
     with Reader(path) as reader:
         complete = [trial.number for trial in reader.trials("complete")]
     assert complete == [min(range(whole), key=loss_of)]
-    assert verified(path).is_good
+    found = verified(path)
+    assert found.is_good
+    assert (found.stops, found.pauses) == (0, sum(table.values()))
+    said = f"{sum(table.values())} pauses recomputed exactly"
+    assert said in verification_text(found).splitlines()
 
 
 def test_what_goes_on_from_a_checkpoint_does_no_step_twice(tmp_path):

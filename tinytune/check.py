@@ -6,8 +6,10 @@ import sqlite3
 from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 from tinytune import process
+from tinytune.checkpoints import missing_beside
 from tinytune.history import TrialRecord
 from tinytune.store.reader import Reader
 from tinytune.timeline import Timeline
@@ -15,6 +17,7 @@ from tinytune.timeline import Timeline
 _RESET_FIXED = ((3, 51, 3), (3, 50, 7), (3, 44, 6))  # and all later ones of the same minor release
 
 
+_MOST_NAMED = 8  # trials in one sentence
 _BESIDE = ("manual", "confirm")  # origins of trials that no search has suggested
 
 
@@ -27,8 +30,11 @@ class Finding:
     remedy: str = ""
 
 
-def check(reader: Reader) -> list[Finding]:
-    """Return what was looked at. Opening the file has compared its schema with the expected one."""
+def check(reader: Reader, checkpoints: Path | None = None) -> list[Finding]:
+    """Return what was looked at. Opening the file has compared its schema with the expected one.
+
+    `checkpoints` is the folder of the large ones, None where they lie beside the study.
+    """
     record = reader.study()
     trials = reader.trials()
     pages = reader.damage()
@@ -49,6 +55,12 @@ def check(reader: Reader) -> list[Finding]:
         _finding("configurations lie in the space", _outside(trials, reader)),
         _finding("each point of a grid was tried once", _repeated(trials, reader.timeline())),
         _finding("metrics belong to an attempt", _stray(reader)),
+        Finding(
+            "large checkpoints are there",
+            _lost(reader, checkpoints),
+            "put them back, or say --checkpoints DIR if they are elsewhere; without them these "
+            "trials go on from what they saved before, or begin anew",
+        ),
         Finding(
             "workers", _dead(reader), f"`tinytune resume {reader.path}` runs their trials again"
         ),
@@ -132,6 +144,16 @@ def _repeated(trials: list[TrialRecord], timeline: Timeline) -> str:
 def _stray(reader: Reader) -> str:
     stray = reader.stray_metrics()
     return f"trial {stray[0]} has reports of an attempt that never was" if stray else ""
+
+
+def _lost(reader: Reader, checkpoints: Path | None) -> str:
+    numbers = missing_beside(reader, checkpoints)
+    if not numbers:
+        return ""
+    shown = ", ".join(map(str, numbers[:_MOST_NAMED]))
+    more = f" and {len(numbers) - _MOST_NAMED} more" if len(numbers) > _MOST_NAMED else ""
+    trials = "trial" if len(numbers) == 1 else "trials"
+    return f"files that {trials} {shown}{more} saved are missing"
 
 
 def _dead(reader: Reader) -> str:

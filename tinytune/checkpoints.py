@@ -7,6 +7,7 @@ its row then, behind the fence; so whenever a process is killed, each row has it
 from __future__ import annotations
 
 import math
+import os
 import sys
 import threading
 import time
@@ -27,6 +28,7 @@ from tinytune.store.writer import Store
 INSIDE_BYTES = 1 << 20  # what is not larger is kept in the study's file
 SYNC_SECONDS = 1.0  # small ones are fsynced at most so often: each fsync may take 0.1 s
 LONGEST_SUFFIX = 17  # characters with the dot
+_GOING_ON = ("waiting", "running", "paused")  # states of trials that may load what they have saved
 
 State: TypeAlias = bytes | Path
 
@@ -37,6 +39,14 @@ class Keeping:
 
     folder: Path | None = None  # None: beside the study's file
     after_the_end: bool = False
+
+    def __post_init__(self) -> None:
+        places = () if self.folder is None else (self.folder, *self.folder.absolute().parents)
+        there = next((place for place in places if os.path.lexists(place)), None)
+        if there is not None and not os.path.isdir(there):  # noqa: PTH112 - Path.is_dir may raise
+            raise UsageError(
+                f"checkpoints cannot lie in {self.folder}: {there} is no folder; name a folder"
+            )
 
     def to_json(self) -> list[object]:
         """Return it as JSON."""
@@ -173,13 +183,36 @@ def copy_beside(study: Path, output: Path, folder: Path | None) -> tuple[int, li
         beside.copy_all(source, target)
     there: dict[int, bool] = {}
     with Reader(output) as reader:
-        created = reader.study().created
-        for saved in reader.checkpoints_beside():
-            trial = reader.trial(saved.trial)
-            params = {} if trial is None else trial.params or {}
-            path = beside.folder(target, created, saved.trial, params) / _name(saved)
-            there[saved.trial] = there.get(saved.trial, False) or path.exists()
+        for saved, is_there in _beside(reader, target):
+            there[saved.trial] = there.get(saved.trial, False) or is_there
     return len(there), [number for number, is_there in there.items() if not is_there]
+
+
+def missing_beside(reader: Reader, folder: Path | None) -> list[int]:
+    """Return the trials that would go on from a file beside the study that is not there.
+
+    `folder` is where the files lie, if elsewhere.
+    """
+    root = beside.root(reader.path) if folder is None else folder
+    missing = [saved for saved, is_there in _beside(reader, root) if not is_there]
+    if not missing:
+        return []
+    still = reader.checkpoints_beside()  # a worker may have saved again: rows go before files
+    trials = {saved.trial for saved in missing if saved in still}
+    going_on = {trial.number for trial in reader.trials() if trial.state in _GOING_ON}
+    return sorted(trials & going_on)
+
+
+def _beside(reader: Reader, root: Path) -> list[tuple[Checkpoint, bool]]:
+    """Return what was saved beside a study's file, and whether it is there."""
+    created = reader.study().created
+    found = []
+    for saved in reader.checkpoints_beside():
+        trial = reader.trial(saved.trial)
+        params = {} if trial is None else trial.params or {}
+        path = beside.folder(root, created, saved.trial, params) / _name(saved)
+        found.append((saved, os.path.lexists(path)))
+    return found
 
 
 def refuse_leftover(output: Path) -> None:

@@ -61,6 +61,7 @@ class Verification:
     verdicts: tuple[Verdict, ...]
     problems: tuple[str, ...]
     stops: int = 0  # of trials, by stopping rules, that were recomputed exactly
+    pauses: int = 0  # the same
 
     def count(self, status: Status) -> int:
         """Return how many trials have this status."""
@@ -105,8 +106,9 @@ def _verified(reader: Reader, progress: Progress, *, is_part: bool) -> Verificat
     try:
         stops = verify_stops(reader, trials, lambda: progress(total, total))
     except TinytuneError as error:  # an unknown rule, or another version of it
-        stops = Stops(0, (str(error),))
-    found = Verification(tuple(verdicts), (*problems, *stops.problems), stops.exact)
+        stops = Stops(problems=(str(error),))
+    problems += stops.problems
+    found = Verification(tuple(verdicts), tuple(problems), stops.exact, stops.pauses)
     for part in reader.parts():
         with taken_out(reader, part) as inner:
             found = _with(found, part, verify(inner, lambda *_: None, is_part=True))
@@ -125,6 +127,7 @@ def _with(found: Verification, part: Part, other: Verification) -> Verification:
         tuple(sorted(verdicts, key=lambda verdict: verdict.number)),
         (*found.problems, *problems),
         found.stops + other.stops,
+        found.pauses + other.pauses,
     )
 
 

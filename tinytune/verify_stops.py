@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
@@ -21,6 +21,7 @@ class Stops:
     """What recomputing gave: how many decisions are the same, and what is wrong with others."""
 
     exact: int = 0  # trials that were stopped, or spared by the audit
+    pauses: int = 0  # of trials, the same
     problems: tuple[str, ...] = ()
 
 
@@ -47,7 +48,7 @@ def verify_stops(reader: Reader, trials: list[TrialRecord], before: Callable[[],
     ended = [trial for trial in trials if trial.told is not None and is_own(trial.told)]
     if not any(record.stopping for record in timeline.records):
         stray = tuple(f"trial {each.trial} was judged without a rule" for each in stored.values())
-        return Stops(kept, (*stray, *short, *_unjudged(ended, refused)))
+        return Stops(kept, 0, (*stray, *short, *_unjudged(ended, refused)))
     judged = {(trial.number, trial.attempt) for trial in ended}
     judged |= {
         (number, attempt) for number, attempt, tick in reader.paused_attempts() if is_own(tick)
@@ -69,9 +70,13 @@ def verify_stops(reader: Reader, trials: list[TrialRecord], before: Callable[[],
         if mine.get(place) != found.get(place)
     ]
     wrong = _unjudged(ended, [*mine.values(), *refused])
-    exact = kept + sum(mine[place] == found.get(place) for place in mine if place[2] != "rung")
+    exact = Counter(each.verdict for place, each in mine.items() if each == found.get(place))
     order = verify_pauses(reader, timeline, trials, decisions, is_own)
-    return Stops(exact, tuple(dict.fromkeys([*problems, *short, *wrong, *order])))
+    return Stops(
+        kept + exact["stop"] + exact["spared"],
+        exact["pause"],
+        tuple(dict.fromkeys([*problems, *short, *wrong, *order])),
+    )
 
 
 def _unjudged(trials: list[TrialRecord], decisions: Iterable[Decision]) -> list[str]:

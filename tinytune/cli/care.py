@@ -123,6 +123,7 @@ def release(study: StudyFile, debug: Debug = False) -> None:
 
 def check(
     study: StudyFile,
+    checkpoints: CheckpointsFolder = None,
     form: DetailFormat = "table",
     debug: Debug = False,
 ) -> None:
@@ -133,7 +134,7 @@ def check(
 
     formats.check_detail_format(form)
     with Reader(study) as reader:
-        findings = checks.check(reader)
+        findings = checks.check(reader, checkpoints)
     notes = checks.sqlite_notes()
     bad = [finding for finding in findings if finding.problem]
     if form == "json":

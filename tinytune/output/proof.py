@@ -21,6 +21,7 @@ def verification_json(found: Verification) -> dict[str, Any]:
         "differs": found.count("differs"),
         "not_applicable": found.count("not applicable"),
         "stops_exact": found.stops,
+        "pauses_exact": found.pauses,
         "problems": list(found.problems),
         "trials": [
             {
@@ -53,8 +54,10 @@ def verification_text(found: Verification) -> str:
         if total
         else "no suggestion could be recomputed"
     )
-    if found.stops:
-        parts.append(f"{counted(found.stops, 'early stop')} recomputed exactly")
+    judged = ((found.stops, "early stop"), (found.pauses, "pause"))
+    named = [counted(count, what) for count, what in judged if count]
+    if named:
+        parts.append(f"{' and '.join(named)} recomputed exactly")
     parts.append("all digests hold" if not found.problems else "the file is not as it was written")
     return "\n".join(parts)
 

@@ -106,6 +106,7 @@ RETURNING tick, edited, steps, (SELECT budget_steps FROM study)
 """
 TAKE_STEP_BACK = "UPDATE clock SET steps = steps - 1"
 SELECT_STEPS = "SELECT steps FROM clock"
+IS_SILENT = "SELECT steps = 0 AND budget_seconds IS NULL FROM clock, study"
 SELECT_LAST_STEP = "SELECT max(step) FROM metric WHERE trial = ? AND attempt = ?"
 COUNT_STEPS = """
 SELECT count(DISTINCT tick) FROM (

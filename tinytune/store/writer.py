@@ -277,7 +277,8 @@ class Store(Again):
 
     def _check_reports(self, number: int) -> None:
         """Raise UsageError where only steps could end the study, and nobody reports any."""
-        if number >= MOST_SILENT and not self.steps():
+        (is_silent,) = (self._db.one(sql.IS_SILENT) if number >= MOST_SILENT else None) or (0,)
+        if is_silent:
             raise UsageError(
                 f"{number} trials have reported no step, so the budget of steps would never be "
                 "used up: let the objective report, or say --trials N"
