@@ -26,8 +26,8 @@ class Hyperband:
     begins below `min_steps`. `pause` is that of `asha`.
 
     Suits objectives of which it is not known how early they tell something: the cautious brackets
-    save less and are seldom wrong. With `--search random` it is Hyperband, with `tpe` BOHB's idea: a
-    search compares trials at the highest rung that enough of them have reached. Weak with fewer
+    save less and are seldom wrong. With `--search random` it is Hyperband, with `tpe` BOHB's idea:
+    a search compares trials at the highest rung that enough of them have reached. Weak with fewer
     trials than some ten for each bracket.
     """
 
