@@ -177,6 +177,20 @@ MUTANTS = [
         "test_a_claim_without_params_is_suggested_by_its_heir_as_if_nothing_had_happened",
     ),
     Mutant(
+        "searches hear of rungs to which a trial came after its pause",
+        "tinytune/store/sql.py",
+        "AND d.tick < {tick})",
+        "AND d.tick < {tick} + 1000000)",
+        "tests/test_rungs.py::test_every_suggestion_follows_from_what_was_recorded",
+    ),
+    Mutant(
+        "a search keeps what it was told of earlier trials",
+        "tinytune/search/fold.py",
+        "if now[: len(self._heard)] != self._heard:",
+        "if False:",
+        "tests/test_rungs.py::test_a_search_told_step_by_step_equals_one_that_is_rebuilt",
+    ),
+    Mutant(
         "a search does not see what is pending",
         "tinytune/study.py",
         "fold.suggest(number, self._writer.pending(before=asked))",
