@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tinytune import draw, search, stopping
 from tinytune.distributions import Choice, Float, Int
@@ -171,6 +172,7 @@ class Board:
     def __init__(self, mf: Any, folder: Path) -> None:
         import refs
 
+        self._harness = mf.P
         self._levels, self._references = refs.LEVELS, refs.load()
         self.problems = list(mf.P.MF_DEV)
         self.runs = {
@@ -183,6 +185,12 @@ class Board:
             for run in found:
                 if run["v"]:
                     self._best[run["p"]] = min(self._best[run["p"]], *run["v"])
+
+    def curves(self, problem: str) -> NDArray[np.float64]:
+        """Return the curves (600, R) of random configurations of a problem."""
+        found = self._harness.load(f"hpo_{problem}", 0)
+        space = space_of(found.space)
+        return np.array([found.curve(space.sample(0, n, "order")) for n in range(600)])
 
     def regrets(self, label: str, workers: int, trainings: float) -> dict[tuple[str, int], float]:
         """Return the regret of each run after so many whole trainings' worth of steps."""
@@ -222,14 +230,16 @@ def report(board: Board) -> str:
     parts = [INTRODUCTION.format(problems=" and ".join(board.problems), seeds=SEEDS)]
     for workers in WORKERS:
         parts += [f"## {workers} worker{'s' if workers > 1 else ''}", ""]
-        heads = ["search + rule", *(f"after {at}" for at in AT), "trials", "runs"]
+        heads = ["search + rule", *(f"after {at}" for at in AT), *board.problems, "trials", "runs"]
         rows = []
         for label in (*OURS, *PEERS):
             runs = board.runs[label, workers]
             if runs:
                 means = [mean(board.regrets(label, workers, at), board.problems) for at in AT]
                 trials = np.mean([run["trials"] for run in runs])
-                cells = [f"{m:.3f}" for m in means] + [f"{trials:.0f}", str(len(runs))]
+                last = board.regrets(label, workers, AT[-1])
+                each = [mean(last, [problem]) for problem in board.problems]
+                cells = [f"{m:.3f}" for m in (*means, *each)] + [f"{trials:.0f}", str(len(runs))]
                 name = f"**{label}**" if label in OURS else label
                 rows.append((means[-1], f"| {name} | " + " | ".join(cells) + " |"))
         parts += [f"| {' | '.join(heads)} |", "|" + " --- |" * len(heads)]
@@ -244,18 +254,49 @@ def report(board: Board) -> str:
                 cells = [interval(own, board.regrets(peer, workers, AT[-1])) for peer in peers]
                 parts.append(f"| {label} | {' | '.join(cells)} |")
         parts.append("")
+    parts += [
+        ORDER,
+        "",
+        "| problem | after 1 step | after 3 | after 9 |",
+        "| --- | --- | --- | --- |",
+    ]
+    parts += [order_of(problem, board.curves(problem)) for problem in board.problems]
     return "\n".join(parts).rstrip() + "\n"
 
 
+def order_of(problem: str, curves: NDArray[np.float64]) -> str:
+    """Return a row: how much the order of curves (n, R) after 1, 3 and 9 steps tells of the last.
+
+    Spearman's correlation among the best fifth, and how many of the best 10 a rung would keep.
+    """
+    best = np.argsort(curves[:, -1], kind="stable")
+    cells = []
+    for step in (1, 3, 9):
+        ranks = np.argsort(np.argsort(curves[:, step - 1], kind="stable"))
+        some = np.argsort(np.argsort(ranks[best[: len(best) // 5]]))
+        correlation = float(np.corrcoef(some, np.arange(len(some)))[0, 1])
+        kept = int(np.sum(ranks[best[:10]] < len(best) // 3))
+        cells.append(f"{correlation:.2f}; {kept}")
+    return f"| {problem} | {' | '.join(cells)} |"
+
+
 PAIRED = "Paired differences after 50 trainings, ours less Optuna's; bold where ours is worse:"
+ORDER = """\
+## How early the order shows
+
+Of 600 random configurations: the rank correlation with the last value among the best fifth, and how
+many of the best 10 are in the first third after so many steps, where a rung with eta = 3 would let
+them go on. Where one step says little of the order, as on sgd_bc, rules that begin there gain
+nothing over whole trainings, and a search that learns from what they stopped there loses."""
 INTRODUCTION = """\
 # Early stopping at equal total steps
 
 `compare.py` writes this file; do not edit it. Problems: {problems}, tables of real learning curves
 of 27 epochs (scikit-learn models on its own data); {seeds} seeds each; 50 whole trainings' worth of
 epochs. **Regret** is normalised: 0 is the best value known, 1 what random search reaches with as
-many whole trainings; the incumbent is the best trial that was trained to its end. Two problems are
-few: differences between rules here say little about yours. Peers are Optuna 5.0.0's.
+many whole trainings; the incumbent is the best trial that was trained to its end. The columns of
+problems are after 50. Two problems are few: differences between rules here say little about yours.
+Peers are Optuna 5.0.0's.
 
 ![regret against epochs](curves.svg)
 """
