@@ -316,6 +316,7 @@ def picture(board: Board) -> str:
         "tinytune random + hyperband": "#56b4e9",
         "tinytune tpe + asha": "#0072b2",
         "tinytune tpe + hyperband": "#009e73",
+        "tinytune gp + hyperband": "#000000",
         "optuna tpe + MedianPruner": "#e69f00",
         "optuna tpe + SuccessiveHalvingPruner": "#d55e00",
         "optuna tpe + HyperbandPruner": "#cc79a7",
