@@ -51,9 +51,10 @@ def chosen(space, told=0, **options):
         ("gp", NUMBERS, {"trials": 49, "workers": 16}),
         ("sobol", NUMBERS, {"trials": 48, "workers": 16}),
         ("gp", MIXED, {"trials": 50}),
-        ("tpe", MANY_OPTIONS, {"trials": 50}),
+        ("gp", MANY_OPTIONS, {"trials": 50}),
         ("gp", RANKED, {"trials": 50}),
-        ("tpe", BRANCHES, {"trials": 50}),
+        ("gp", BRANCHES, {"trials": 50}),
+        ("tpe", BRANCHES, {"told": 250, "trials": 900}),
         ("tpe", WIDE, {"trials": 50}),
         ("sobol", WIDE, {"trials": 43}),
         ("trust-region", NUMBERS, {"smooth": True}),
@@ -80,7 +81,7 @@ def test_the_first_rule_that_holds_decides(expected, space, options):
 
 def test_each_choice_suggests_what_the_chosen_search_would():
     for name, space, options in [
-        ("tpe", BRANCHES, {"trials": 60}),
+        ("tpe", WIDE, {"trials": 60}),
         ("trust-region", NUMBERS, {"smooth": True}),
         ("sobol", NUMBERS, {"trials": 60, "workers": 30}),
     ]:
@@ -185,12 +186,12 @@ def test_each_trial_says_which_search_made_it_and_a_study_proves_itself(tmp_path
     with Study(path) as opened:
         while (trial := opened.ask()) is not None:
             opened.tell(trial, loss(trial.params))
-        assert {trial.search for trial in opened.trials()} == {"auto/1 tpe/1"}
+        assert {trial.search for trial in opened.trials()} == {"auto/1 gp/1"}
     done = tinytune("verify", path)
     assert done.returncode == 0, done.stdout
     assert "8 of 8 suggestions" in done.stdout
     shown = tinytune("status", path).stdout
-    assert f"tpe: {REASONS['tpe']}" in shown
+    assert f"gp: {REASONS['gp']}" in shown
 
 
 def test_searches_that_take_turns_are_replayed(tmp_path, monkeypatch):
@@ -220,8 +221,8 @@ def test_a_wrong_name_of_the_search_is_noticed(tmp_path):
         while (trial := opened.ask()) is not None:
             opened.tell(trial, 1.0)
     with sqlite3.connect(path) as connection:
-        connection.execute("UPDATE trial SET search = 'auto/1 gp/1' WHERE number = 2")
+        connection.execute("UPDATE trial SET search = 'auto/1 tpe/1' WHERE number = 2")
     connection.close()
     done = tinytune("verify", path)
     assert done.returncode == 1
-    assert "auto/1 tpe/1 suggests it, not auto/1 gp/1" in done.stdout
+    assert "auto/1 gp/1 suggests it, not auto/1 tpe/1" in done.stdout

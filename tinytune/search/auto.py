@@ -21,8 +21,6 @@ MOST_LISTED = 10_000  # configurations of a space that is tried as a whole
 _TRIALS = 100  # taken to be planned where their number is not known
 _MODELLED = 250  # results, up to which a Gaussian process pays
 _MANY_PARAMETERS = 20
-_MANY_OPTIONS = 6
-_CONDITIONAL = 0.3  # of the parameters
 _BELIEVERS = ("gp", "tpe")  # that can make use of a belief
 _SETTLED = 20  # results, and 3 for each number, after which a trust region takes turns with gp
 _SETTLED_EACH = 3
@@ -36,7 +34,7 @@ REASONS = {
     "sobol": "the trials are too few, or the workers too many, to learn from results",
     "trust-region": "the objective is smooth, or may be near its best",
     "gp": "a Gaussian process makes most of few results",
-    "tpe": "there are many options, conditions or parameters, or many results",
+    "tpe": "there are many parameters, or many results",
     "cma-es": "there are many results, and numbers alone",
 }
 
@@ -53,13 +51,13 @@ class Auto:
     Suits any space. The first rule that holds decides, for each trial anew: (1) `grid` where there
     are no more configurations than trials, at most 10,000; (2) `sobol` where a third of the
     trials or more run at once, or there are fewer than 2 for each parameter, and 2; (3) from 250
-    results on `cma-es` for numbers alone, else `tpe`; (4) `tpe` where more than 30 % of the
-    parameters have conditions, a choice has more than 6 options, or there are more than 20
+    results on `cma-es` for numbers alone, else `tpe`; (4) `tpe` where there are more than 20
     parameters; (5) `trust-region` if smooth, for ranges without steps and up to two workers;
-    (6) `trust-region` for every second trial in ranges without steps, after 20 results and 3 for
-    each parameter, with up to four workers: it begins at the best of those and takes small steps;
-    (7) `gp`. All of them learn from all results. With several objectives `tpe` takes the place of
-    `cma-es`, and `gp` that of `trust-region`.
+    (6) `trust-region` for every second trial in ranges without steps or conditions, after 20
+    results and 3 for each parameter, with up to four workers: it begins at the best of those and
+    takes small steps; (7) `gp`, also for conditions and choices. All of them learn from all
+    results. With several objectives `tpe` takes the place of `cma-es`, and `gp` that of
+    `trust-region`.
     """
 
     trials: int | None = None
@@ -129,20 +127,19 @@ class Automatic:
         count = len(parameters)
         if (self._options.workers or 1) * 3 >= self._trials or self._trials < 2 * (count + 1):
             return "sobol"
-        choices = [p.distribution for p in parameters if isinstance(p.distribution, Choice)]
         if len(self._told) >= _MODELLED:
+            choices = [p.distribution for p in parameters if isinstance(p.distribution, Choice)]
             has_categories = any(not choice.ordered for choice in choices)
             return "tpe" if has_categories or self._is_weighted else "cma-es"
-        conditional = sum(bool(p.conditions) for p in parameters)
-        many = any(choice.size > _MANY_OPTIONS and not choice.ordered for choice in choices)
-        if conditional > _CONDITIONAL * count or many or count > _MANY_PARAMETERS:
+        if count > _MANY_PARAMETERS:
             return "tpe"
         if self._is_weighted:
             return "gp"
         continuous = all(p.distribution.size is None for p in parameters)
         if continuous and self._is_smooth:
             return "trust-region"
-        is_settled = continuous and not conditional and len(self._told) >= self._settled
+        is_bare = continuous and not any(p.conditions for p in parameters)
+        is_settled = is_bare and len(self._told) >= self._settled
         few = (self._options.workers or 1) <= _MOST_AT_ONCE
         return "trust-region" if is_settled and few and number % 2 else "gp"
 

@@ -52,8 +52,8 @@ class Gp:
     then counts by expected second, to a power that falls from 1 to 0 as they are spent.
 
     Suits up to some 250 trials of up to 20 parameters that take a second or longer, and up to
-    some ten workers. Weak where most parameters hang on conditions, and past `most` trials; a
-    suggestion takes from 0.05 to 1 second.
+    some ten workers, also with categories and conditions. Weak past `most` trials; a suggestion
+    takes from 0.05 to 1 second.
 
     Suggested is where the expected improvement is greatest (its logarithm, Ament et al. 2023).
     Trials take turns at three views of the results: as they are; warped, so that the good ones
