@@ -15,8 +15,8 @@ from tinytune.history import Finished, Goal, Pending
 from tinytune.search import gp_beside
 from tinytune.search.cube import Cube
 from tinytune.search.fold import Fold
-from tinytune.search.gp import Gp, chosen
-from tinytune.search.gp_acquisition import log_h, log_improvement
+from tinytune.search.gp import Gp, Model, chosen, prior_of
+from tinytune.search.gp_acquisition import Effort, Hunt, log_h, log_improvement
 from tinytune.search.gp_field import Field
 from tinytune.search.gp_model import (
     Evidence,
@@ -28,7 +28,7 @@ from tinytune.search.gp_model import (
     matern,
     minimise,
 )  # fmt: skip
-from tinytune.search.gp_warp import log_likelihood, warped, yeo_johnson
+from tinytune.search.gp_warp import capped, log_likelihood, warped, yeo_johnson
 from tinytune.space import Space
 from tinytune.testing.spaces import numbers
 
@@ -156,6 +156,14 @@ def test_warped_values_are_finite_and_in_order(values):
     assert np.all(np.diff(found[np.argsort(values, kind="stable")]) >= 0.0)
 
 
+def test_one_value_that_is_far_worse_does_not_make_the_others_alike():
+    values = np.array([3.0, 1.0, 2.0, 4.0, 5.0])
+    spoilt = capped(np.append(values, 1e6))
+    assert np.array_equal(np.argsort(spoilt), [1, 2, 0, 3, 4, 5])
+    assert np.min(np.diff(np.sort(spoilt))) > 0.2
+    assert np.allclose(capped(values), (values - 3.0) / np.std(values))
+
+
 def test_the_logarithm_of_the_expected_improvement():
     reference = {
         1: -math.inf, 0: -0.9189385, -1: -2.4851210, -2: -4.7687835, -5: -16.7443012,
@@ -213,6 +221,22 @@ def test_the_kernel_of_conditional_parameters_is_positive():
     active = field.active(points)
     kernel, _ = matern(field.squares(points, active, points, active).sum(0) * 4.0)
     assert np.linalg.eigvalsh(kernel).min() > -1e-12
+
+
+def test_a_trust_region_lies_around_the_best_and_is_not_left():
+    field = Field(Cube(numbers(4)))
+    random = np.random.RandomState(3)
+    points = np.concatenate([[[0.7, 0.4, 0.5, 0.0]], random.rand(20, 4)])
+    points[1:11] = points[0] + 0.1 * (np.abs(points[1:11]) - [0.5, 0.5, 0.5, 0.0])
+    values = np.sum((points - points[0]) ** 2, axis=1)
+    model = Model(field, points, values, np.empty((0, 4)), prior_of(4, noise="auto"))
+    low, high = model.region()
+    assert np.all((low <= points[0]) & (points[0] <= high))
+    assert np.all(high - low < 0.2)
+    hunt = Hunt(field, Effort(), 1, 2, low, high, within=True)
+    found, _ = hunt.run(lambda tried: tried[:, 0] - tried[:, 1], points, np.ones(4))
+    assert np.all((found[:200] >= low) & (found[:200] <= high))
+    assert found[0, 0] == high[0]
 
 
 def test_moves_change_a_value_at_least_and_points_lie_where_values_do():

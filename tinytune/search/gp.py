@@ -23,7 +23,7 @@ from tinytune.search.gp_acquisition import Effort, Hunt, log_improvement
 from tinytune.search.gp_beside import NOTHING, Beside
 from tinytune.search.gp_field import Field
 from tinytune.search.gp_model import Parameters, Posterior, Prior, fitted
-from tinytune.search.gp_warp import standardised, warped
+from tinytune.search.gp_warp import capped, standardised, warped
 from tinytune.search.oracle import key
 from tinytune.search.sobol import Sobol
 from tinytune.space import Params, Space
@@ -33,6 +33,7 @@ _MOST_PENDING = 50
 _GOOD = 5  # results near which is searched
 _RANDOM_TRIES = 20
 _VIEWS = ("plain", "warped", "local")  # of the results, which trials take in turn
+_REGION_FROM = 4  # ranges without steps and conditions: then that view has a trust region
 _LOCAL = 10  # results there, and as many more for each parameter:
 _LOCAL_EACH = 4
 _ASKED = 100  # candidates that may be refused
@@ -57,7 +58,10 @@ class Gp:
 
     Suggested is where the expected improvement is greatest (its logarithm, Ament et al. 2023).
     Trials take turns at three views of the results: as they are; warped, so that the good ones
-    stand out (Yeo and Johnson 2000); and only those nearest to the best, looking only among them.
+    stand out (Yeo and Johnson 2000); and only those nearest to the best, which leads there, or to
+    where none are. In spaces of four ranges or more, without steps and conditions, the first has
+    very bad values cut, and the last is a trust region: the nearer half, warped, looking only
+    around the best as far as half of those are.
     What results have to meet has a process for each requirement: the improvement, on the best that
     meets them, is multiplied by the probability that a point does (Gardner et al. 2014).
     The model's lengths and noise are the most probable ones, found anew from fixed starts. A
@@ -135,6 +139,8 @@ class Bayesian:
         self._spent: list[float] = []  # seconds
         self._all: list[Params] | None = None  # of a small space, its configurations
         cells = [size for size in self._cube.cells if size is not None]
+        has_conditions = any(parameter.conditions for parameter in space.parameters)
+        self._has_region = count >= _REGION_FROM and not cells and not has_conditions
         self._is_small = len(cells) == count and math.prod(cells) <= _SMALL
         self._beliefs = belief.beliefs(space, options.trust_defaults)
 
@@ -181,12 +187,12 @@ class Bayesian:
     def _modelled(self, number: int, pending: Sequence[Pending]) -> Iterator[Params]:
         """Yield configurations, the most promising first."""
         view = _VIEWS[number % len(_VIEWS)]
-        is_local = view == "local"
         model = self._model(pending, view)
-        low, high = (
-            model.box() if is_local else (np.zeros(self._cube.size), np.ones(self._cube.size))
-        )
-        hunt = Hunt(self._field, self._effort, self._seed, number, low, high)
+        low, high = np.zeros(self._cube.size), np.ones(self._cube.size)
+        if view == "local":
+            low, high = model.region() if self._has_region else model.box()
+        within = self._has_region
+        hunt = Hunt(self._field, self._effort, self._seed, number, low, high, within=within)
         points, _ = hunt.run(model.score, model.good(_GOOD), model.shape())
         for point in points[:_ASKED]:
             yield self._cube.params(point)
@@ -217,15 +223,18 @@ class Bayesian:
         kept = chosen(values, self._options.most)
         points = np.array([told[index].point for index in kept.tolist()])
         if view == "local":
-            near = nearest(
-                self._field, points, values[kept], _LOCAL + _LOCAL_EACH * self._cube.size
-            )
+            most = _LOCAL + _LOCAL_EACH * self._cube.size
+            if self._has_region:
+                most = min(most, half(len(points), self._cube.size))
+            near = nearest(self._field, points, values[kept], most)
             kept, points = kept[near], points[near]
         waiting = sorted(pending, key=lambda trial: trial.number)[-_MOST_PENDING:]
         more = [self._cube.vector(trial.params) for trial in waiting]
         more_points = np.array(more).reshape(-1, self._cube.size)
         prior = prior_of(self._cube.size, self._options.noise)
         fit_for = warped if view == "warped" else standardised
+        if self._has_region:
+            fit_for = capped if view == "plain" else warped
         opinion = belief.Opinion.of(self._beliefs, self._results)
         here = [told[index] for index in kept.tolist()]
         is_met = None
@@ -360,6 +369,13 @@ class Model:
         """Return the corners (d,) of the box around all results and pending points."""
         return np.min(self._points, axis=0), np.max(self._points, axis=0)
 
+    def region(self) -> tuple[Vector, Vector]:
+        """Return the corners (d,) of a box around the best that reaches as far as half of all."""
+        centre = self.good(1)[0]
+        near = nearest(self._field, self._points, self._posterior.known, half(*self._points.shape))
+        reach = np.max(np.abs(self._points[near] - centre), axis=0)
+        return np.maximum(centre - reach, 0.0), np.minimum(centre + reach, 1.0)
+
     def shape(self) -> Vector:
         """Return the lengths (d,) in parts of their geometric mean."""
         logs = arrays.log(self._found.lengths)
@@ -380,6 +396,11 @@ def chosen(values: Vector, most: int) -> NDArray[np.intp]:
     is_rest[best] = False
     latest = np.flatnonzero(is_rest)[-(most - len(best)) :]
     return np.sort(np.concatenate([best, latest]))
+
+
+def half(count: int, size: int) -> int:
+    """Return half of the count of results, but no fewer than a model of so many numbers needs."""
+    return max(count // 2, size + 2)
 
 
 def nearest(field: Field, points: Vector, values: Vector, count: int) -> NDArray[np.intp]:

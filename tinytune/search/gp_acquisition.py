@@ -73,6 +73,11 @@ class Hunt:
     low: Floats
     """The corner (d,) of the box in which is looked, and the other one."""
     high: Floats
+    within: bool = False
+    """Whether to stay in the box: outside, a model of the nearest results would promise anything.
+
+    Only for spaces of ranges without steps: points are not snapped again.
+    """
 
     def run(self, score: Score, good: Floats, shape: Floats) -> tuple[Floats, Floats]:
         """Return points (m, d) and their scores, the best first.
@@ -116,7 +121,9 @@ class Hunt:
         steps = steps * scales
         moves = chance[:total].reshape(shape) < min(1.0, 5.0 / size)
         moves[np.arange(len(points)), np.arange(len(points)) % size] = True
-        return self.field.moved(points, np.where(moves, steps, 0.0), chance[total:].reshape(shape))
+        steps = np.where(moves, steps, 0.0)
+        found = self.field.moved(points, steps, chance[total:].reshape(shape))
+        return np.minimum(np.maximum(found, self.low), self.high) if self.within else found
 
     def _climbed(
         self, score: Score, climbers: Floats, heights: Floats, scales: Floats, turn: int

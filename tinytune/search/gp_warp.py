@@ -19,6 +19,10 @@ None is above 1: it would bring the few good values nearer to the many bad ones.
 """
 
 
+MOST = 4.0
+"""Where `capped` cuts: so many times as far above the median as good values are below it."""
+
+
 def yeo_johnson(z: Floats, power: Floats) -> Floats:
     """Return the transformed values, shape (m, n), for z (n,) and powers (m,).
 
@@ -71,6 +75,14 @@ def warped(values: Floats) -> Floats:
     z = normalised(values)
     best = int(np.argmax(log_likelihood(z, GRID)))
     return standardised(yeo_johnson(z, GRID[best : best + 1])[0])
+
+
+def capped(values: Floats) -> Floats:
+    """Return values (n,) with mean 0 and variance 1, after very bad ones were cut.
+
+    Else one value that is a thousand times as bad as the others would make these all alike.
+    """
+    return standardised(np.minimum(normalised(values), MOST))
 
 
 def standardised(values: Floats) -> Floats:
