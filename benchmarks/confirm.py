@@ -10,7 +10,7 @@ import argparse
 import math
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -151,7 +151,7 @@ def _true(problem: Noisy) -> Callable[[TrialRecord], float]:
 
 
 def _record(number: int, params: Params, value: float, repeat: int | None = None) -> TrialRecord:
-    known: dict[str, object] = dict.fromkeys(field.name for field in fields(TrialRecord))
+    known: dict[str, object] = dict.fromkeys(TrialRecord._fields)
     known |= {"number": number, "params": params, "value": value, "repeat": repeat,
               "state": "complete", "told": 1}  # fmt: skip
     return TrialRecord(**known)  # type: ignore[arg-type]

@@ -3,7 +3,6 @@
 import itertools
 import sqlite3
 from contextlib import closing
-from dataclasses import replace
 
 import pytest
 
@@ -30,7 +29,7 @@ def train(x: Annotated[float, Float(0.0, 1.0)] = 0.5, epochs: int = 7):
 
 def made(folder, steps, budget=None, **changes):
     path = folder / "study.db"
-    wanted = replace(record(budget, **changes), budget_steps=steps)
+    wanted = record(budget, **changes)._replace(budget_steps=steps)
     assert studies.start(path, wanted, None)
     return path
 

@@ -4,7 +4,6 @@ import json
 import random
 import sqlite3
 from contextlib import closing, suppress
-from dataclasses import replace
 from typing import Annotated
 
 import pytest
@@ -60,7 +59,7 @@ def test_a_learning_search_is_told_of_all_that_was_before(tmp_path, name):
         (line,) = searching(path, name)
         assert line.startswith("from trial 11 on, search: random(")
         trial = study.ask()  # the same worker takes it up
-        blind = Fold(replace(study.record, lessons=()))
+        blind = Fold(study.record._replace(lessons=()))
         assert trial.params != blind.suggest(0, [])
         study.tell(trial, 0.5)
         study.tell(late, 0.25)  # of the version before, told in this one
@@ -400,7 +399,7 @@ def test_a_change_before_the_first_trial_is_a_study_made_so(tmp_path):
     changing.widen(path, ["x=-2..1"])
     plain = tmp_path / "plain.db"
     wider = changing.wider(SPACE, ["x=-2..1"])
-    assert study_module.start(plain, replace(record(budget=5), space=wider), None)
+    assert study_module.start(plain, record(budget=5)._replace(space=wider), None)
     found = []
     for each in (path, plain):
         with Study(each) as study:

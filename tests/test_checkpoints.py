@@ -5,7 +5,6 @@ import os
 import random
 import sqlite3
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Annotated
@@ -113,7 +112,7 @@ def test_seconds_as_an_objective_are_those_of_the_whole_trial(tmp_path, monkeypa
     monkeypatch.setattr("time.monotonic", lambda: clock.now)
     goals = (Goal("loss", "minimize"), Goal("seconds", "minimize"))
     path = tmp_path / "study.db"
-    wanted = replace(record(budget=1), goals=goals, subject_to=("seconds <= 20",))
+    wanted = record(budget=1)._replace(goals=goals, subject_to=("seconds <= 20",))
     assert study_module.start(path, wanted, None)
     for attempt in range(4):
         with Study(path) as study:
@@ -240,8 +239,8 @@ LARGE = checkpoints.INSIDE_BYTES + 1
 
 def made(folder, rules="", **changes):
     path = folder / "study.db"
-    wanted = replace(
-        record(**changes), stopping=stopping.specs(stopping.parse(rules)) if rules else ()
+    wanted = record(**changes)._replace(
+        stopping=stopping.specs(stopping.parse(rules)) if rules else ()
     )
     study_module.start(path, wanted, None)
     return path
@@ -513,7 +512,7 @@ def test_stopping_decides_as_if_nothing_had_happened(tmp_path):
         folder.mkdir()
         path = folder / "study.db"
         rules = stopping.specs(stopping.parse(RULES))
-        study_module.start(path, replace(record(budget=24), stopping=rules, audit=0.4), None)
+        study_module.start(path, record(budget=24)._replace(stopping=rules, audit=0.4), None)
         chance = random.Random(1) if folder is wild else SimpleNamespace(random=lambda: 1.0)
         with Study(path) as study:
             interrupts.append(sum(run_trial(study, chance) for _ in range(24)))
@@ -546,7 +545,7 @@ def test_once_stopped_nothing_is_saved(tmp_path):
 def test_what_was_spared_stays_spared_and_a_forged_copy_is_noticed(tmp_path):
     path = tmp_path / "study.db"
     rules = stopping.specs(stopping.parse("threshold(upper=0.5)"))
-    study_module.start(path, replace(record(), stopping=rules, audit=1.0), None)
+    study_module.start(path, record()._replace(stopping=rules, audit=1.0), None)
     with Study(path) as study:
         trial = study.ask()
         trial.report(0, loss=0.9)
@@ -649,7 +648,7 @@ def test_who_does_not_load_is_paused_at_once(tmp_path):
 
 def test_what_was_kept_is_not_counted_again_by_a_budget_of_steps(tmp_path):
     path = tmp_path / "study.db"
-    study_module.start(path, replace(record(budget=None), budget_steps=7), None)
+    study_module.start(path, record(budget=None)._replace(budget_steps=7), None)
     with Study(path) as study:
         trial = study.ask()
         for step in range(4):

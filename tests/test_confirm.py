@@ -11,7 +11,6 @@ import signal
 import sqlite3
 import statistics
 from contextlib import closing
-from dataclasses import fields, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -170,7 +169,7 @@ def test_a_trial_of_the_search_does_not_become_a_repeat(tmp_path):
 def test_no_stopping_rule_sees_a_repeat(tmp_path):
     path = tmp_path / "study.db"
     rules = stopping.specs(stopping.parse("threshold(upper=0.5)+median(min_trials=2, grace=0)"))
-    assert study_module.start(path, replace(record(), stopping=rules), None)
+    assert study_module.start(path, record()._replace(stopping=rules), None)
     with Study(path) as study:
         while (trial := study.ask()) is not None:
             trial.report(0, loss=0.1)
@@ -194,7 +193,7 @@ def test_no_stopping_rule_sees_a_repeat(tmp_path):
 
 def test_repeats_take_no_steps_of_the_budget(tmp_path):
     path = tmp_path / "study.db"
-    assert study_module.start(path, replace(record(budget=2), budget_steps=2), None)
+    assert study_module.start(path, record(budget=2)._replace(budget_steps=2), None)
     run_all(path)
     with Store(path) as store:
         store.add_repeats([(store.trial(0), r) for r in range(2)], 1)
@@ -477,7 +476,7 @@ def test_equal_configurations_are_seldom_told_apart():
 
 
 def trial_of(number, value=0.0, repeat=None):
-    known = dict.fromkeys(field.name for field in fields(TrialRecord))
+    known = dict.fromkeys(TrialRecord._fields)
     known |= {"number": number, "value": value, "state": "complete", "repeat": repeat, "told": 1}
     return TrialRecord(**known)
 

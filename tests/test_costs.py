@@ -3,7 +3,6 @@
 import json
 import os
 import sqlite3
-from dataclasses import replace
 
 import pytest
 
@@ -211,7 +210,7 @@ def test_a_cost_that_was_changed_by_hand_is_noticed(tmp_path, change):
 
 def budgeted(tmp_path, seconds):
     path = tmp_path / "study.db"
-    wanted = replace(record(budget=None), budget_seconds=seconds)
+    wanted = record(budget=None)._replace(budget_seconds=seconds)
     assert study_module.start(path, wanted, None)
     return path
 
@@ -304,7 +303,7 @@ def test_the_faces_show_costs(tmp_path):
 def test_a_paused_attempt_keeps_its_cost(tmp_path):
     path = tmp_path / "study.db"
     rules = stopping.specs(stopping.parse("asha(pause=true, max_steps=9)"))
-    wanted = replace(record(budget=9), stopping=rules)
+    wanted = record(budget=9)._replace(stopping=rules)
     assert study_module.start(path, wanted, None)
     with Study(path) as study:
         while (trial := study.ask()) is not None:

@@ -4,7 +4,6 @@ import json
 import math
 import sqlite3
 from contextlib import closing, suppress
-from dataclasses import replace
 from typing import Annotated
 
 import pytest
@@ -27,8 +26,8 @@ BALL = ROOT / "examples" / "heavy_ball.py"
 
 def made(folder, rules="threshold(upper=0.5)", **changes):
     path = folder / "study.db"
-    wanted = replace(
-        record(**{"budget": 50, **changes}), stopping=stopping.specs(stopping.parse(rules))
+    wanted = record(**{"budget": 50, **changes})._replace(
+        stopping=stopping.specs(stopping.parse(rules))
     )
     assert study_module.start(path, wanted, None)
     return path

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
 
 import pytest
 
@@ -35,7 +34,7 @@ def test_a_search_suggests_what_it_always_did(name):
 def test_a_study_is_exact_under_another_setting(tmp_path, name):
     path = tmp_path / "study.db"
     options = search.make(name, {"points": {"x": 3}} if name == "grid" else {})
-    made = replace(record(budget=16), search=search.spec(options))
+    made = record(budget=16)._replace(search=search.spec(options))
     assert create(path, made, None, "0")
     run_all(path)
     other = settings()[-1]

@@ -1,7 +1,6 @@
 """Bayesian search: the process, the warping, the acquisition, and the rules of the search."""
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -347,8 +346,8 @@ def test_a_narrow_constraint_is_met_by_what_the_model_wants():
 def constrained(function, subject_to, trials=26, seed=1):
     """Return the violations and the values of trials of gp in the unit square."""
     spec = search.spec(search.make("gp", {"candidates": 200}))
-    record = replace(
-        studies.record(budget=trials), space=Space.of({"x": Float(0, 1), "y": Float(0, 1)}),
+    record = studies.record(budget=trials)._replace(
+        space=Space.of({"x": Float(0, 1), "y": Float(0, 1)}),
         search=spec, goals=(Goal("f", "minimize"),), subject_to=subject_to, seed=seed,
         use_defaults=False,
     )  # fmt: skip

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from dataclasses import replace
 
 import pytest
 
@@ -27,7 +26,7 @@ HERE = Space.of({"x": Float(-1, 1), "n": Int(1, 9), "kind": Choice("a", "b")}, {
 def made(path, space, results, goal="minimize", **settings):
     """Return a study's file with these trials: params and value, None for a failure."""
     wanted = record(budget=0, space=space, direction=goal)
-    assert study_module.start(path, replace(wanted, settings=settings), None)
+    assert study_module.start(path, wanted._replace(settings=settings), None)
     with Study(path) as study:
         for params, value in results:
             if value is None:
@@ -95,7 +94,7 @@ def test_a_search_that_was_taught_is_exact_and_not_worse(tmp_path, name):
         options = search.make(name, {"trials": 24})
     before = testing.simulate(options, space, bowl, 24, seed=5)
     old = made(tmp_path / "old.db", space, [(t.result.params, t.result.value) for t in before])
-    base = replace(record(space=space, budget=10), search=search.spec(options))
+    base = record(space=space, budget=10)._replace(search=search.spec(options))
     taught, _ = learn.learned(base, [old])
     best = []
     for place, each in enumerate((base, taught)):
@@ -158,7 +157,7 @@ def test_at_the_command_line(tmp_path):
 def test_other_lessons_are_another_study(tmp_path):
     lesson = Lesson("old.db", "", 0, Finished(-1, "complete", {"x": 0.5, "n": 1, "kind": "a"}, 3.0))
     path = tmp_path / "study.db"
-    assert study_module.start(path, replace(wanted(), lessons=(lesson,)), None)
+    assert study_module.start(path, wanted()._replace(lessons=(lesson,)), None)
     with pytest.raises(StudyMismatchError, match=r"1 trials of old\.db there and nothing here"):
         study_module.start(path, wanted(), None)
 
@@ -176,7 +175,7 @@ def searched(path, goals, count=8, name="random", values=front, **changes):
     """Return a study of several objectives, whose trials were run."""
     base = record(budget=count, space=Space.of({"x": Float(-1, 1)}, {"x": 0.25}))
     options = search.make(name, {"candidates": 60} if name == "gp" else {})
-    wanted = replace(base, goals=goals, search=search.spec(options), **changes)
+    wanted = base._replace(goals=goals, search=search.spec(options), **changes)
     assert study_module.start(path, wanted, None)
     with Study(path) as study:
         while (trial := study.ask()) is not None:
@@ -187,8 +186,7 @@ def searched(path, goals, count=8, name="random", values=front, **changes):
 @pytest.mark.parametrize("name", ["gp", "tpe", "nsga-ii", "auto"])
 def test_several_objectives_are_learned_by_their_names(tmp_path, name):
     old = searched(tmp_path / "my old-study.db", (RECALL, ERROR))
-    base = replace(
-        record(space=Space.of({"x": Float(-1, 1)}, {"x": 0.25}), budget=6),
+    base = record(space=Space.of({"x": Float(-1, 1)}, {"x": 0.25}), budget=6)._replace(
         search=search.spec(search.make(name, {"candidates": 60} if name == "gp" else {})),
         goals=(ERROR, RECALL),
     )
@@ -207,7 +205,7 @@ def test_several_objectives_are_learned_by_their_names(tmp_path, name):
         assert verify(reader, lambda *_: None).count("exact") == 6
         assert not verify(reader, lambda *_: None).problems
         last = reader.trial(5).params
-        blind = replace(reader.study(), lessons=())
+        blind = reader.study()._replace(lessons=())
         fold = Fold(blind)
         fold.tell(reader.history(before=reader.trial(5).asked))
         assert name == "nsga-ii" or fold.suggest(5, []) != last
@@ -218,14 +216,14 @@ def test_what_was_measured_or_returned_there_may_be_sought_here(tmp_path):
     base = record(search="tpe", space=Space.of({"x": Float(-1, 1)}))
     goals = (ERROR, Goal("seconds", "minimize"), Goal("size", "maximize"))
     required = ("error <= 0.25", "seconds <= 60")
-    taught, _ = learn.learned(replace(base, goals=goals, subject_to=required), [old])
+    taught, _ = learn.learned(base._replace(goals=goals, subject_to=required), [old])
     with Reader(old) as reader:
         trials = reader.trials()
     for lesson, trial in zip(taught.lessons, trials, strict=True):
         result, error = lesson.result, trial.values["error"]
         assert result.values == {"error": error, "seconds": trial.seconds, "size": 7.0}
         assert result.violation == max(0.0, error - 0.25)
-    alone, _ = learn.learned(replace(base, goals=(ERROR,), subject_to=("other < 1",)), [old])
+    alone, _ = learn.learned(base._replace(goals=(ERROR,), subject_to=("other < 1",)), [old])
     assert {lesson.result.violation for lesson in alone.lessons} == {None}
 
 
@@ -241,14 +239,14 @@ def test_other_objectives_teach_nothing(tmp_path, there, here, message):
     old = searched(tmp_path / "old.db", there, 2)
     base = record(search="tpe", space=Space.of({"x": Float(-1, 1)}))
     with pytest.raises(UsageError, match=message) as error:
-        learn.learned(replace(base, goals=here), [old])
+        learn.learned(base._replace(goals=here), [old])
     assert "\n" not in str(error.value)
 
 
 def test_one_of_several_objectives_teaches_a_study_of_that_one(tmp_path):
     old = searched(tmp_path / "old.db", (ERROR, RECALL), 3)
     base = record(search="tpe", space=Space.of({"x": Float(-1, 1)}), direction="maximize")
-    taught, _ = learn.learned(replace(base, goals=(RECALL,)), [old])
+    taught, _ = learn.learned(base._replace(goals=(RECALL,)), [old])
     assert [lesson.result.value for lesson in taught.lessons] == [
         front(lesson.result.params)["recall"] for lesson in taught.lessons
     ]

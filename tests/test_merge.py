@@ -8,7 +8,6 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing, suppress
-from dataclasses import replace
 
 import pytest
 
@@ -180,7 +179,7 @@ def test_each_study_is_proved_by_its_own_stopping_rules(tmp_path):
     paths = []
     for number, text in enumerate(rules):
         specs = () if text == "none" else stopping.specs(stopping.parse(text))
-        wanted = replace(record(budget=12, seed=number), stopping=specs)
+        wanted = record(budget=12, seed=number)._replace(stopping=specs)
         paths.append(made(tmp_path / f"{number}.db", 12, wanted=wanted))
     path = merged(tmp_path, *paths)
     stops = [proved(each).stops for each in paths]
@@ -203,7 +202,7 @@ def test_several_objectives_are_merged_and_have_one_front(tmp_path):
         return {"error": trial.params["x"] ** 2, "recall": trial.params["value"]}
 
     paths = [
-        made(tmp_path / f"{n}.db", 6, both, replace(record(budget=6, seed=n), goals=goals,
+        made(tmp_path / f"{n}.db", 6, both, record(budget=6, seed=n)._replace(goals=goals,
                                                    subject_to=("error <= 0.9",)))
         for n in (1, 2)
     ]  # fmt: skip
@@ -237,7 +236,7 @@ def test_commands_that_read_a_study_work_over_all_trials(tmp_path, pair):
 def test_the_search_of_the_first_goes_on_and_knows_all_trials(tmp_path, name):
     options = {"points": {"x": 3}} if name == "grid" else {}
     spec = search.spec(search.make(name, options))
-    a = made(tmp_path / "a.db", 6, wanted=replace(record(budget=6, seed=5), search=spec))
+    a = made(tmp_path / "a.db", 6, wanted=record(budget=6, seed=5)._replace(search=spec))
     b = made(tmp_path / "b.db", 9, seed=6)
     path = merged(tmp_path, a, b)
     with Study(path) as opened:
@@ -400,7 +399,7 @@ def test_studies_of_different_things_are_refused_in_a_sentence(tmp_path, change,
     if "space" in change:
         known = {name: p.distribution for name, p in SPACE.by_name.items()}
         change["space"] = Space.of(known | change["space"], {})
-    b = made(tmp_path / "b.db", 2, lambda trial: 1.0, replace(wanted, **change))
+    b = made(tmp_path / "b.db", 2, lambda trial: 1.0, wanted._replace(**change))
     before = snapshot(tmp_path)
     with pytest.raises(UsageError, match=says) as error:
         merge.merge([a, b], tmp_path / "c.db")
@@ -589,7 +588,7 @@ def test_any_studies_can_be_merged_and_go_on(tmp_path):
 
     paths = []
     for number, name in enumerate(chance.sample(["random", "tpe", "grid", "de", "sobol"], 3)):
-        wanted = replace(study_of(name, 2), seed=10 * seed + number, budget=8)
+        wanted = study_of(name, 2)._replace(seed=10 * seed + number, budget=8)
         assert create(tmp_path / f"{number}.db", wanted, None, __version__)
         paths.append(work(tmp_path / f"{number}.db", 10 * seed + number))
     path = merged(tmp_path, *paths[:2])

@@ -3,7 +3,6 @@
 import json
 import sqlite3
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -29,7 +28,7 @@ FRONT = [5, 1, 3, 0, 6]  # by error
 
 def made(folder, goals=GOALS, **changes):
     path = Path(folder) / "study.db"
-    wanted = replace(record(budget=None), goals=goals, **changes)
+    wanted = record(budget=None)._replace(goals=goals, **changes)
     assert study_module.start(path, wanted, None)
     return path
 
@@ -258,7 +257,7 @@ def test_a_result_that_is_required_and_missing_fails_the_trial(tmp_path):
 
 def test_another_requirement_is_another_study(tmp_path):
     path = made(tmp_path, subject_to=("size <= 60",))
-    other = replace(record(budget=None), goals=GOALS, subject_to=("size <= 70",))
+    other = record(budget=None)._replace(goals=GOALS, subject_to=("size <= 70",))
     with Reader(path) as reader:
         (difference,) = difference_module.differences(reader.study(), other)
     assert difference == "what results have to meet is size <= 60 there and size <= 70 here"

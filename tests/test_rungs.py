@@ -12,7 +12,7 @@ from tests.test_early_stopping import verified
 from tinytune import search, stopping
 from tinytune import study as study_module
 from tinytune.errors import TrialStopped
-from tinytune.history import Finished, Goal, StudyRecord
+from tinytune.history import Finished, Goal
 from tinytune.search import rungs
 from tinytune.search.fold import Fold
 from tinytune.store.reader import Reader
@@ -128,7 +128,7 @@ def wanted(name, rules, budget=24, direction="minimize"):
     found = record(budget=budget, direction=direction)
     spec = search.spec(search.make(name, SMALL.get(name, {})))
     rule = stopping.specs(stopping.parse(rules))
-    return StudyRecord(**{**vars(found), "search": spec, "stopping": rule})
+    return found._replace(search=spec, stopping=rule)
 
 
 def curve(params, step, sign=1.0):
@@ -236,6 +236,6 @@ def test_all_rungs_of_hyperband_are_recorded_for_all_of_its_trials(tmp_path):
 def test_several_objectives_are_told_as_without_rungs():
     made = wanted("tpe", RULES[0])
     goals = (Goal("loss", "minimize"), Goal("size", "minimize"))
-    fold = Fold(StudyRecord(**{**vars(made), "goals": goals}))
+    fold = Fold(made._replace(goals=goals))
     fold.tell([Finished(0, "stopped", {"x": 0.1}, 1.0, 5, {"loss": 1.0}, rungs=((1, 1.0),))])
     assert fold._at_one_rung() is fold._results

@@ -5,7 +5,6 @@ import math
 import random
 import sqlite3
 from contextlib import closing
-from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -32,7 +31,7 @@ SEARCHES = ("tpe", "gp", "nsga-ii", "auto", "de", "cma-es", "random")
 
 def wanted(name, budget=20, goals=GOALS, subject_to=("size <= 60",)):
     spec = search.spec(search.make(name, SMALL.get(name, {})))
-    return replace(record(budget=budget), search=spec, goals=goals, subject_to=subject_to)
+    return record(budget=budget)._replace(search=spec, goals=goals, subject_to=subject_to)
 
 
 def results(params):
@@ -82,7 +81,7 @@ def test_every_suggestion_is_recomputed_exactly(tmp_path, name, goals):
 def test_what_trials_took_is_read_from_the_file_when_it_is_verified(tmp_path):
     path, options = tmp_path / "study.db", {**SMALL["gp"], "seconds": 0.5}
     spec = search.spec(search.make("gp", options))
-    assert study_module.start(path, replace(wanted("gp"), search=spec), None)
+    assert study_module.start(path, wanted("gp")._replace(search=spec), None)
     work(path)
     with Reader(path) as reader:
         assert all(trial.seconds > 0 for trial in reader.trials())
@@ -359,7 +358,7 @@ def test_it_finds_a_front(name, trials, gain):
 def volume(name, trials):
     spec = search.spec(search.make(name, {}))
     goals = (Goal("a", "minimize"), Goal("b", "minimize"))
-    fold = Fold(replace(wanted("random", goals=goals), space=search_space(6), search=spec))
+    fold = Fold(wanted("random", goals=goals)._replace(space=search_space(6), search=spec))
     points = []
     for number in range(trials):
         params = fold.suggest(number, ())

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.studies import record
 from tinytune import stopping
 from tinytune.errors import UsageError
-from tinytune.history import Decision, Ended, RuleSpec, StudyRecord
+from tinytune.history import Decision, Ended, RuleSpec
 from tinytune.stopping.asha import Asha
 from tinytune.stopping.curve import Curve
 from tinytune.stopping.hyperband import Hyperband, table
@@ -24,7 +24,7 @@ CURVES = st.lists(st.dictionaries(st.integers(0, 8), VALUES, min_size=1), min_si
 def judge(text, direction="minimize", seed=1, audit=0.0):
     made = record(seed=seed, direction=direction)
     rules = stopping.specs(stopping.parse(text))
-    return Judge(StudyRecord(**{**vars(made), "stopping": rules, "audit": audit}))
+    return Judge(made._replace(stopping=rules, audit=audit))
 
 
 def ended(number, curve, told=1):

@@ -5,7 +5,6 @@ import random
 import shutil
 import sqlite3
 from contextlib import closing
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -59,7 +58,7 @@ def rich(tmp_path):
         Lesson("old.db", "ab", 3, Finished(-2, "complete", {"x": 0.5, "kind": "a"}, 0.25)),
         Lesson("old.db", "ab", 7, Finished(-1, "failed", {"x": 0.5, "kind": "b", "n": 2}, None)),
     )
-    assert create(path, replace(record(budget=5), lessons=lessons), SOURCE, __version__)
+    assert create(path, record(budget=5)._replace(lessons=lessons), SOURCE, __version__)
     with Study(path) as study:
         store = study._writer
         store.set_objective(study.record.objective, "mark")
@@ -299,9 +298,9 @@ def study_of(search, seed):
     """Return a study of a search that tinytune has, or of the tests' own learner."""
     found = record(budget=24, seed=seed % 7, direction="maximize" if seed % 2 else "minimize")
     if search == "learner":
-        return replace(found, space=torture.space, search=SearchSpec("learner", 1, {}))
+        return found._replace(space=torture.space, search=SearchSpec("learner", 1, {}))
     options = make(search, {"points": {"x": 3}} if search == "grid" else {})
-    return replace(found, search=spec(options))
+    return found._replace(search=spec(options))
 
 
 @pytest.mark.parametrize("search", sorted({*names(), "learner"}))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from tinytune import changing
@@ -43,4 +42,4 @@ def in_its_space(
     found, text = space(path, objective)
     if text:
         note(text)
-    return replace(wanted, space=found)
+    return wanted._replace(space=found)

@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from tinytune import command, difference, loading, notation, rules, search, stopping, study, trust
@@ -62,7 +62,7 @@ def widen(path: Path, texts: Sequence[str]) -> list[str]:
         size = Fold(record).size
         is_whole = size is not None and record.budget == size + reader.skipped()
         budget = None if is_whole else record.budget
-        new = replace(record, space=space, first=reader.next_number(), budget=budget)
+        new = record._replace(space=space, first=reader.next_number(), budget=budget)
         return _within(new, reader.counted())
 
     return _changed(path, make)
@@ -109,13 +109,13 @@ def _set(record: StudyRecord, reader: Reader, wanted: Wanted) -> StudyRecord:
     if wanted.trials is not None:
         known = counted if record.budget is None else record.budget
         count = int(wanted.trials.removeprefix("+"))
-        new = replace(new, budget=count + known if wanted.trials[0] == "+" else max(count, counted))
+        new = new._replace(budget=count + known if wanted.trials[0] == "+" else max(count, counted))
     if wanted.stopping is not None:
         made = [rules.of_repeats(rule, record.repeats, record.goals[0]) for rule in wanted.stopping]
         audit = record.audit if made else 0.0
-        new = replace(new, stopping=stopping.specs(made), audit=audit)
+        new = new._replace(stopping=stopping.specs(made), audit=audit)
     if wanted.audit is not None:
-        new = replace(new, audit=wanted.audit)
+        new = new._replace(audit=wanted.audit)
     if new.audit and not new.stopping:
         raise UsageError("an audit needs stopping rules: say --stop too, for example --stop median")
     if wanted.search is not None:
@@ -123,8 +123,8 @@ def _set(record: StudyRecord, reader: Reader, wanted: Wanted) -> StudyRecord:
         spec = search.spec(_planned(wanted.search, new, number, left))
         if spec != record.search:
             if wanted.search.exhausts and wanted.trials is None:
-                new = replace(new, budget=None)  # all that it can suggest
-            new, skipped = replace(new, search=spec, first=number), counted
+                new = new._replace(budget=None)  # all that it can suggest
+            new, skipped = new._replace(search=spec, first=number), counted
     return _within(new, skipped)
 
 

@@ -9,7 +9,6 @@ import shlex
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 from pathlib import Path
 
 from tinytune import beside, printed, requirement
@@ -84,8 +83,8 @@ class CommandObjective(Objective):
     def target(self) -> str:
         """The text from which `load` makes the objective again."""
         document = {
-            **asdict(self.command), "folder": str(self.folder), "space": self.space.to_json(),
-            "goals": list(map(vars, self.goals)), "subject_to": self.subject_to,
+            **self.command._asdict(), "folder": str(self.folder), "space": self.space.to_json(),
+            "goals": [goal._asdict() for goal in self.goals], "subject_to": self.subject_to,
         }  # fmt: skip
         return TARGET + json.dumps(document, ensure_ascii=False)
 

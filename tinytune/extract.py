@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from tinytune import __version__
@@ -73,7 +72,7 @@ def stored_command(reader: Reader, files: dict[str, Source], folder: Path) -> Co
             path.chmod(0o700)  # it may be the program itself
             arguments[number] = str(path).replace("{", "{{").replace("}", "}}")
             break
-    made = replace(command, arguments=tuple(arguments))
+    made = command._replace(arguments=tuple(arguments))
     check_program(made, Path.cwd())
     return CommandObjective(made, Path.cwd(), record.space, record.goals, record.subject_to)
 

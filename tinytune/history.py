@@ -1,4 +1,9 @@
-"""The frozen records that the study file, the searches and the faces speak in."""
+"""The frozen records that the study file, the searches and the faces speak in.
+
+Most are named tuples, which are defined and made several times as fast as dataclasses: every
+command loads this module, and a trial makes a dozen of them. Those that searches are told, and
+those with a mapping by default, are dataclasses.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +12,7 @@ import math
 import re
 import shlex
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from tinytune.errors import UsageError
@@ -21,8 +26,7 @@ _PLAIN = re.compile(r"([\w@%+=:./-]|\{\w+\})+", re.ASCII)  # what needs no quote
 Direction: TypeAlias = Literal["minimize", "maximize"]
 
 
-@dataclass(frozen=True)
-class Goal:
+class Goal(NamedTuple):
     """A number that the objective returns, and whether small or large is good."""
 
     name: str
@@ -96,8 +100,7 @@ class RuleSpec:
     options: dict[str, object] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Command:
+class Command(NamedTuple):
     """A command that is tuned: its arguments, and how its results are found in what it prints."""
 
     arguments: tuple[str, ...]  # {name} stands for a parameter's value, {{ for a brace
@@ -133,11 +136,14 @@ class ObjectiveReference:
     def to_json(self) -> dict[str, Any]:
         """Return the reference as JSON; what a function has not is left out."""
         known = asdict(self)
-        return known if self.command is not None else {k: known[k] for k in known if k != "command"}
+        if self.command is None:
+            del known["command"]
+        else:
+            known["command"] = self.command._asdict()
+        return known
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(NamedTuple):
     """The text of an objective's file."""
 
     hash: str  # SHA-256, hexadecimal
@@ -145,8 +151,7 @@ class Source:
     text: str
 
 
-@dataclass(frozen=True)
-class Environment:
+class Environment(NamedTuple):
     """What a worker runs in."""
 
     hash: str  # SHA-256 of facts, hexadecimal
@@ -184,8 +189,7 @@ class Finished:
         return self.number < 0
 
 
-@dataclass(frozen=True)
-class Lesson:
+class Lesson(NamedTuple):
     """A trial of another study, of which this one's search is told before its own."""
 
     study: str  # name of that file
@@ -194,8 +198,7 @@ class Lesson:
     result: Finished
 
 
-@dataclass(frozen=True)
-class StudyRecord:
+class StudyRecord(NamedTuple):
     """What a study is: everything that its trials have in common."""
 
     space: Space
@@ -219,8 +222,7 @@ class StudyRecord:
     first: int = 0  # number of the trial from which its search counts: it was changed then
 
 
-@dataclass(frozen=True)
-class Version:
+class Version(NamedTuple):
     """What a study is from one trial on, since somebody has changed it."""
 
     tick: int
@@ -235,8 +237,7 @@ class Version:
 
     def of(self, made: StudyRecord) -> StudyRecord:
         """Return the study as it is in this version."""
-        return replace(
-            made,
+        return made._replace(
             space=self.space,
             search=self.search,
             stopping=self.stopping,
@@ -245,7 +246,7 @@ class Version:
         )
 
 
-class Token(NamedTuple):  # not a dataclass: it is looked up a dozen times a trial
+class Token(NamedTuple):
     """The right to write about a running trial: it fences out whoever lost that trial."""
 
     number: int
@@ -253,8 +254,7 @@ class Token(NamedTuple):  # not a dataclass: it is looked up a dozen times a tri
     worker: int
 
 
-@dataclass(frozen=True)
-class RunningTrial:
+class RunningTrial(NamedTuple):
     """A trial that is running, and the process that runs it."""
 
     token: Token
@@ -267,8 +267,7 @@ class RunningTrial:
         return self.process.pid
 
 
-@dataclass(frozen=True)
-class Claim:
+class Claim(NamedTuple):
     """A trial that a worker has taken; params are None until its search suggests them."""
 
     token: Token
@@ -279,8 +278,7 @@ class Claim:
     is_repeat: bool = False  # it confirms another trial
 
 
-@dataclass(frozen=True)
-class Ended:
+class Ended(NamedTuple):
     """A complete trial with what it reported, as a stopping rule is told of it."""
 
     number: int
@@ -288,8 +286,7 @@ class Ended:
     reports: tuple[tuple[str, int, float], ...]  # metric, step, value; NaN where none
 
 
-@dataclass(frozen=True)
-class Decision:
+class Decision(NamedTuple):
     """What a stopping rule made of a report."""
 
     trial: int
@@ -321,8 +318,7 @@ class Outcome:
     violation: float | None = None  # by how much it misses what results have to meet; 0: not at all
 
 
-@dataclass(frozen=True)
-class Cost:
+class Cost(NamedTuple):
     """What an attempt took, as far as it is known.
 
     A peak of memory is that of the attempt's process: see `tinytune/meter.py`.
@@ -338,8 +334,7 @@ COSTS = ("seconds", "cpu_seconds", "memory_mb", "steps")  # names that objective
 NO_COST = Cost()
 
 
-@dataclass(frozen=True)
-class TrialRecord:
+class TrialRecord(NamedTuple):
     """A trial as its study's file holds it."""
 
     number: int
@@ -378,8 +373,7 @@ class TrialRecord:
         return is_own and self.state == "complete" and not self.violation
 
 
-@dataclass(frozen=True)
-class AttemptRecord:
+class AttemptRecord(NamedTuple):
     """An attempt at a trial that did not end it."""
 
     attempt: int
@@ -391,8 +385,7 @@ class AttemptRecord:
     cost: Cost = NO_COST
 
 
-@dataclass(frozen=True)
-class Checkpoint:
+class Checkpoint(NamedTuple):
     """What a running trial has saved, to go on from in a later attempt."""
 
     trial: int
@@ -407,8 +400,7 @@ class Checkpoint:
     is_beside: bool  # the study's file, not in it
 
 
-@dataclass(frozen=True)
-class Continuation:
+class Continuation(NamedTuple):
     """How an attempt went on from a checkpoint of an earlier one."""
 
     trial: int
@@ -420,8 +412,7 @@ class Continuation:
     seconds: float  # for which the trial had run by the checkpoint
 
 
-@dataclass(frozen=True)
-class Output:
+class Output(NamedTuple):
     """What is kept of what one attempt printed to one stream."""
 
     trial: int
@@ -432,8 +423,7 @@ class Output:
     left_out: int  # characters between the two
 
 
-@dataclass(frozen=True)
-class Removal:
+class Removal(NamedTuple):
     """A trial that does not count, from one tick to another."""
 
     trial: int
@@ -445,8 +435,7 @@ class Removal:
         return self.removed < tick and (self.restored is None or self.restored >= tick)
 
 
-@dataclass(frozen=True)
-class Note:
+class Note(NamedTuple):
     """What somebody has written about a trial, or about the study."""
 
     trial: int | None  # None: the study

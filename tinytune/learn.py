@@ -38,10 +38,10 @@ def learned(record: StudyRecord, paths: Sequence[Path]) -> tuple[StudyRecord, li
     taught = [_taught(record, path) for path in paths]
     every = [lesson for each in taught for lesson in each.lessons]
     numbered = tuple(
-        replace(lesson, result=replace(lesson.result, number=place - len(every)))
+        lesson._replace(result=replace(lesson.result, number=place - len(every)))
         for place, lesson in enumerate(every)
     )
-    return replace(record, lessons=numbered), [each.text for each in taught]
+    return record._replace(lessons=numbered), [each.text for each in taught]
 
 
 def check_same(path: Path, found: StudyRecord, wanted: Sequence[Path]) -> None:

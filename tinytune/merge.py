@@ -142,7 +142,7 @@ def _common(path: Path, record: StudyRecord, other: Merging) -> StudyRecord:
             f"{path} and {other.path} cannot be merged: {what} is {here} in the one and "
             f"{other_one} in the other"
         )
-    return replace(record, space=_hull(path, record.space, other.path, there.space))
+    return record._replace(space=_hull(path, record.space, other.path, there.space))
 
 
 def _hull(path: Path, space: Space, other_path: Path, other: Space) -> Space:

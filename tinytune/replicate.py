@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from tinytune import __version__, files
@@ -92,7 +92,7 @@ def start(original: Reader, path: Path, trials: Sequence[TrialRecord]) -> bool:
     """
     record = original.study()
     copied = {"name": original.path.name, "chain": original.chain()}
-    wanted = replace(record, budget=len(trials), copied=copied, stopping=(), budget_steps=None)
+    wanted = record._replace(budget=len(trials), copied=copied, stopping=(), budget_steps=None)
     if not files.exists(path):
         source = None if record.source_hash is None else original.source(record.source_hash)
         is_changed = bool(original.timeline().versions)
@@ -121,7 +121,7 @@ def _copy(trial: TrialRecord, number: int, record: StudyRecord, *, is_changed: b
     """
     is_alone = trial.confirms is None and not options_class(record.search.name).learns
     same = trial.number == number and is_alone and not is_changed
-    return replace(trial, origin=trial.origin if same else "copy", copied=trial.number)
+    return trial._replace(origin=trial.origin if same else "copy", copied=trial.number)
 
 
 def compare(original: Reader, repeated: Reader, tolerance: float) -> list[Comparison]:

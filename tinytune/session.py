@@ -242,7 +242,7 @@ def extend(path: Path, trials: str | None, budget_steps: int | None = None) -> N
         skipped = reader.skipped()
         if trials.startswith("+"):
             more += reader.counted() if record.budget is None else record.budget
-    budget = study.with_budget(replace(record, budget=more), skipped).budget
+    budget = study.with_budget(record._replace(budget=more), skipped).budget
     if budget != record.budget:
         study.set_budget(path, budget)
 
@@ -272,7 +272,7 @@ def check_space(path: Path, objective: Objective) -> str:
     if record is None:
         return ""
     space, text = agreed.space(path, objective)
-    here = replace(record, space=space, goals=objective.goals, subject_to=objective.subject_to)
+    here = record._replace(space=space, goals=objective.goals, subject_to=objective.subject_to)
     different = difference.differences(record, here)
     if different:
         raise StudyMismatchError(
@@ -290,7 +290,7 @@ def repeats_itself(path: Path, objective: Objective) -> tuple[Outcome, Outcome]:
     """Run the first trial twice in this process, write nothing, and return both outcomes."""
     with Reader(path) as reader:
         record = reader.study()
-    params = Fold(replace(record, first=0)).suggest(0, ()) or {}
+    params = Fold(record._replace(first=0)).suggest(0, ()) or {}
     seed = draw.trial_seed(record.seed, 0)
     first, second = (objective.run(Trial(0, params, seed), record.settings) for _ in range(2))
     return first, second

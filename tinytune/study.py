@@ -6,7 +6,6 @@ import math
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -233,7 +232,7 @@ class Study:
         """Return what a trial took with the time up to the checkpoint from which it went on."""
         found = self._writer.continuations(token.number)
         before = sum(each.seconds for each in found if each.attempt == token.attempt)
-        return replace(cost, seconds=(cost.seconds or 0.0) + before)
+        return cost._replace(seconds=(cost.seconds or 0.0) + before)
 
     def add(self, params: Mapping[str, object], value: object = None) -> int:
         """Queue a configuration, or with a value record one that was run elsewhere.
@@ -392,7 +391,7 @@ class Study:
 
 def _cost(meter: Meter, trial: Trial, steps: int | None = None) -> Cost:
     cost = meter.read(steps)
-    return cost if trial.used is None else replace(cost, memory_mb=trial.used.memory_mb)
+    return cost if trial.used is None else cost._replace(memory_mb=trial.used.memory_mb)
 
 
 def start(path: Path, wanted: StudyRecord, source: Source | None) -> bool:
@@ -462,4 +461,4 @@ def with_budget(record: StudyRecord, skipped: int = 0) -> StudyRecord:
     size = Fold(record).size
     if size is None or (record.budget is not None and record.budget <= size + skipped):
         return record
-    return replace(record, budget=size + skipped)
+    return record._replace(budget=size + skipped)

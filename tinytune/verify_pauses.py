@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 from tinytune.bench import Bench
 from tinytune.history import Decision, TrialRecord
@@ -55,7 +54,7 @@ def _problems(
                 yield f"trial {number} was begun, and trial {found.trial} was to be let on"
         elif found is None:
             yield f"trial {number} was let on at tick {tick}, and the rules let none on"
-        elif replace(found, attempt=stored.attempt, tick=tick) != stored:
+        elif found._replace(attempt=stored.attempt, tick=tick) != stored:
             yield f"trial {number} was let on at tick {tick}, and the rules let {found.trial} on"
 
 

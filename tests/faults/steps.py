@@ -10,7 +10,6 @@ import errno
 import os
 import sqlite3
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 from tests.faults.objective import torture  # its file registers the learning search
@@ -81,7 +80,7 @@ def say(*words: object) -> None:
 
 def run(path: Path) -> None:
     wanted = record(budget=BUDGET, space=SPACE)
-    study.start(path, replace(wanted, search=SearchSpec("learner", 1, {})), None)
+    study.start(path, wanted._replace(search=SearchSpec("learner", 1, {})), None)
     with Study(path) as first, Study(path) as dying:
         lost = dying.ask()
         trial = first.ask()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -148,14 +147,14 @@ def trial_details_json(
     """Return everything that is known of a trial, for scripts."""
     judged = None
     if decision is not None:
-        judged = {**vars(decision), "reason": explained(study, decision)}
+        judged = {**decision._asdict(), "reason": explained(study, decision)}
     last = {name: curve[max(curve)] for name, curve in curves.items()}
     went_on = {each.attempt: {"step": each.step, "attempt": each.source} for each in continuations}
     return {
         **trial_json(trial, study, last),
         "decision": judged,
         "promotion": None if promotion is None else {
-            **vars(promotion), "reason": explained(study, promotion),
+            **promotion._asdict(), "reason": explained(study, promotion),
         },
         "continued": went_on.get(trial.attempt),
         "traceback": trial.traceback,
@@ -168,7 +167,7 @@ def trial_details_json(
                 "started": iso_time(a.started),
                 "ended": iso_time(a.ended),
                 "ending": a.ending,
-                **vars(a.cost),
+                **a.cost._asdict(),
                 "error": a.error,
                 "continued": went_on.get(a.attempt),
             }
@@ -349,7 +348,7 @@ def _front_facts(reader: Reader, study: StudyRecord) -> list[tuple[str, object]]
 
 def best_of(trial: TrialRecord, goal: Goal) -> str:
     """Return a trial in a line: its value of an objective, and its parameters."""
-    return best_text(replace(trial, value=trial.values[goal.name]), goal).removeprefix(
+    return best_text(trial._replace(value=trial.values[goal.name]), goal).removeprefix(
         f"{goal.name} "
     )
 

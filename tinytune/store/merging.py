@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 
 from tinytune import __version__, db
@@ -111,8 +110,7 @@ def taken_out(reader: Reader, part: Part) -> Reader:
             f"{reader.path} does not say what {part.name} was, which was merged into it: restore "
             "it from a copy"
         )
-    made = replace(
-        timeline.records[ticks.index(part.start) + 1],
+    made = timeline.records[ticks.index(part.start) + 1]._replace(
         seed=part.seed,
         use_defaults=part.use_defaults,
         first=0,

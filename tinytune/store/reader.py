@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import replace
 
 from tinytune.errors import StudyFileError
 from tinytune.history import (
@@ -51,7 +50,7 @@ class Reader(Proofs):
         record = self._made(rows.study, row, "its study")
         self._check_views(record)
         lessons = self._all(rows.lesson, sql.SELECT_LESSONS)
-        return replace(record, lessons=tuple(lessons)) if lessons else record
+        return record._replace(lessons=tuple(lessons)) if lessons else record
 
     def _versions(self) -> list[Version]:
         return self._all(changes.version, changes.SELECT_VERSIONS)

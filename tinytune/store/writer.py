@@ -10,7 +10,6 @@ import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -272,7 +271,7 @@ class Store(Again):
         self._db.change(sql.KEEP_PAUSED, (decision.trial,))
         claim = self._take(decision.trial, worker, tick, sql.TAKE_PAUSED)
         self._begun(claim)
-        self._decided(claim.token, replace(decision, attempt=claim.token.attempt, tick=tick))
+        self._decided(claim.token, decision._replace(attempt=claim.token.attempt, tick=tick))
         return claim
 
     def _check_reports(self, number: int) -> None:
@@ -349,7 +348,7 @@ class Store(Again):
                 self._db.change_many(
                     sql.INSERT_METRIC, ((token.number, token.attempt, *row) for row in rows)
                 )
-                made = [_decision(replace(rung, tick=tick)) for rung in rungs]
+                made = [_decision(rung._replace(tick=tick)) for rung in rungs]
                 for decision in made:
                     self._db.change(sql.INSERT_DECISION, decision)
             if reported is not None:

@@ -6,7 +6,7 @@ import json
 import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import FrozenInstanceError, dataclass, fields, replace
+from dataclasses import FrozenInstanceError, dataclass, fields
 from typing import TypeAlias
 
 from tinytune import draw, stopping
@@ -316,7 +316,7 @@ class _Run:
 def _made(judge: Judge, attempt: Attempt, step: int, tick: int, times: int = 1) -> Made:
     """Return what a rule makes of the last report; it is asked so many times."""
     for _ in range(times):
-        rungs = [replace(rung, tick=tick) for rung in judge.rungs(attempt, step)]
+        rungs = [rung._replace(tick=tick) for rung in judge.rungs(attempt, step)]
     for rung in rungs:
         judge.note(rung)
     for _ in range(times):
