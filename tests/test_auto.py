@@ -9,8 +9,9 @@ from tinytune.distributions import Between, Choice, Float, Int
 from tinytune.errors import UsageError
 from tinytune.history import Finished
 from tinytune.search import auto
-from tinytune.search.auto import REASONS, Auto
+from tinytune.search.auto import Auto
 from tinytune.search.oracle import key
+from tinytune.search.reasons import REASONS
 from tinytune.space import Space
 from tinytune.study import Study
 from tinytune.verify import verify

@@ -9,7 +9,7 @@ import textwrap
 from dataclasses import dataclass
 
 from tinytune import search, stopping
-from tinytune.search import auto
+from tinytune.search.reasons import REASONS
 
 WIDTH = 96
 
@@ -78,4 +78,4 @@ def at_work(label: str | None) -> str | None:
     """Return which search an automatic choice has taken, and why; None if there was no choice."""
     _, _, chosen = (label or "").partition(" ")
     name = chosen.partition("/")[0]
-    return f"{name}: {auto.REASONS[name]}" if name in auto.REASONS else None
+    return f"{name}: {REASONS[name]}" if name in REASONS else None

@@ -29,15 +29,6 @@ _NEAR = {"step": 0.1, "tolerance": 1e-5}  # of that trust region
 _TRIES = 64  # random configurations, to find an untried one
 _WALK = 20_000  # and then so many in a shuffled order
 
-REASONS = {
-    "grid": "there are no more configurations than trials: each is tried once",
-    "sobol": "the trials are too few, or the workers too many, to learn from results",
-    "trust-region": "the objective is smooth, or may be near its best",
-    "gp": "a Gaussian process makes most of few results",
-    "tpe": "there are many parameters, or many results",
-    "cma-es": "there are many results, and numbers alone",
-}
-
 
 @dataclass(frozen=True)
 class Auto:
