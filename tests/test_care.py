@@ -124,7 +124,7 @@ def whole(tmp_path):
 def test_a_whole_study_is_found_whole(whole):
     done = tinytune("check", whole)
     assert done.returncode == 0, done.stdout
-    assert done.stdout.count("  ok\n") == 11
+    assert done.stdout.count("  ok\n") == 12
     assert f"SQLite {sqlite3.sqlite_version}" in done.stdout
     document = json.loads(tinytune("check", whole, "--format", "json").stdout)
     assert document["ok"] is True
