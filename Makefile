@@ -29,7 +29,7 @@ bench: $(VENV)/.bench  ## Measure storage and searches beside sqlite3 and Optuna
 torture: $(VENV)/.test  ## Kill workers a thousand times, and all fault tests at full length (half an hour)
 	$(BIN)/python -m tests.faults.kills --kills 1000
 	TINYTUNE_LONG=1 $(BIN)/python -m pytest -rP tests/faults \
-		tests/test_kills.py tests/test_golden.py tests/test_verify.py
+		tests/test_kills.py tests/test_golden.py tests/test_verify.py tests/test_conformance.py
 
 mutants: $(VENV)/.test  ## Break the code on purpose, and see that a test notices each time
 	$(BIN)/python -m tests.faults.mutants

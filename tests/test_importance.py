@@ -401,7 +401,7 @@ def test_runs_that_confirm_the_best_do_not_count():
     trials = [trial(i, p, of_x(p)) for i, p in enumerate(params)]
     best = min(trials, key=lambda t: t.value)
     again = [
-        replace(best, number=40 + i, origin="confirm", confirms=best.number, repeat=i)
+        best._replace(number=40 + i, origin="confirm", confirms=best.number, repeat=i)
         for i in range(15)
     ]
     plain, confirmed = (
@@ -613,7 +613,7 @@ def test_failed_trials_of_a_file_are_the_worst_and_waiting_ones_do_not_count(tmp
 
 
 def test_what_misses_a_requirement_is_as_bad_as_the_worst(tmp_path):
-    wanted = replace(record(budget=30), subject_to=("size <= 0.5",))
+    wanted = record(budget=30)._replace(subject_to=("size <= 0.5",))
     path = tmp_path / "study.db"
     assert study_module.start(path, wanted, None)
     with Study(path) as study:
