@@ -13,7 +13,7 @@ from tinytune.errors import StudyFileError
 from tinytune.store.reader import Reader
 from tinytune.study import Study
 
-FEWER = 1 if LONG else 4  # the short version tries every fourth statement
+FEWER = 1 if LONG else 6  # the short version tries every sixth statement
 
 
 def steps(path, at, *harm):
