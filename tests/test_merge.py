@@ -469,6 +469,17 @@ def test_a_study_that_was_changed_by_hand_is_not_merged(tmp_path, pair, change):
     assert sorted(snapshot(tmp_path)) == ["a.db", "b.db"]
 
 
+def test_a_merged_study_whose_part_was_changed_is_not_merged_again(tmp_path, pair):
+    path = merged(tmp_path, *pair)
+    with edited(path) as connection:
+        connection.execute("UPDATE trial SET value = 0.0 WHERE number = 6")
+    other = made(tmp_path / "d.db", count=2, seed=5)
+    for paths in ([path, other], [other, path]):
+        with pytest.raises(StudyFileError, match=r"c\.db is not .*b\.db, merged from trial 4 on"):
+            merge.merge(paths, tmp_path / "e.db")
+    assert not (tmp_path / "e.db").exists()
+
+
 @pytest.mark.parametrize(
     "change",
     [

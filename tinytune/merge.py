@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from tinytune.checkpoints import refuse_leftover
 from tinytune.errors import SpaceError, StudyFileError, UsageError
 from tinytune.history import ObjectiveReference, StudyRecord
 from tinytune.space import Space
-from tinytune.store.merging import Merging
+from tinytune.store.merging import Merging, taken_out
 from tinytune.store.reader import Reader
 from tinytune.verify import digests
 
@@ -67,12 +67,21 @@ def merge(paths: Sequence[Path], output: Path) -> list[str]:
 
 def _check_whole(study: Merging) -> None:
     """Raise StudyFileError unless all digests of a study hold: in the new file they are new."""
-    problem = next(digests(study, study.study(), study.trials()), None)
+    problem = next(_problems(study), None)
     if problem is not None:
         raise StudyFileError(
             f"{study.path} is not as it was written ({problem}): see "
             f"`tinytune verify {study.path}`, and merge a copy that is whole"
         )
+
+
+def _problems(study: Reader, *, is_part: bool = False) -> Iterator[str]:
+    """Yield what is not as it was written, in a study and in those that were merged into it."""
+    yield from digests(study, study.study(), study.trials(), is_part=is_part)
+    for part in study.parts():
+        with taken_out(study, part) as inner:
+            for problem in _problems(inner, is_part=True):
+                yield f"{part.name}, merged from trial {part.first} on: {problem}"
 
 
 def _without_copies(studies: Sequence[Merging]) -> tuple[list[Merging], list[str]]:
