@@ -7,9 +7,13 @@ import numpy as np
 import pytest
 
 from tests.shell import ROOT, tinytune
-from tinytune import loading, stopping, testing
+from tests.studies import record
+from tinytune import changing, loading, stopping, testing
+from tinytune.changing import Wanted
 from tinytune.errors import UsageError
+from tinytune.history import RuleSpec
 from tinytune.stopping.curve import Curve
+from tinytune.study import start
 
 OWN = [
     "median", "percentile(percentile=40)", "patience(patience=3)", "threshold(upper=1.2)", "asha",
@@ -46,8 +50,19 @@ def test_a_study_with_a_rule_of_ones_own_proves_itself(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     assert "early stops recomputed exactly" in done.stdout
     done = tinytune("verify", "study.db", cwd=tmp_path)  # nobody has said where the rule is
-    assert done.returncode == 1
-    assert "there is no stopping rule 'behind'" in done.stdout
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "decisions to stop were not recomputed: there is no stopping rule" in done.stdout
+    assert "all digests hold" in done.stdout
+
+
+def test_without_its_file_a_rule_of_ones_own_is_named_and_can_be_replaced(tmp_path, monkeypatch):
+    monkeypatch.setattr(stopping, "_registered", {})
+    path = tmp_path / "a.db"
+    rule = RuleSpec("behind", 1, {"slack": 0.2})
+    assert start(path, record(budget=3)._replace(stopping=(rule,)), None)
+    assert stopping.text([rule]) == "behind(slack=0.2)"
+    (line,) = changing.change(path, Wanted(stopping=stopping.parse("median")))
+    assert line.endswith("stopping: behind(slack=0.2) → median")
 
 
 # A rule that keeps every promise, and others like it that break one each

@@ -15,7 +15,7 @@ from functools import cache, partial
 from itertools import groupby
 from typing import Literal, TypeAlias
 
-from tinytune import draw
+from tinytune import draw, stopping
 from tinytune.errors import TinytuneError
 from tinytune.history import Finished, Pending, StudyRecord, TrialRecord, Version
 from tinytune.search.fold import Fold
@@ -62,6 +62,7 @@ class Verification:
     problems: tuple[str, ...]
     stops: int = 0  # of trials, by stopping rules, that were recomputed exactly
     pauses: int = 0  # the same
+    unjudged: str = ""  # why decisions of stopping rules could not be recomputed
 
     def count(self, status: Status) -> int:
         """Return how many trials have this status."""
@@ -103,17 +104,26 @@ def _verified(reader: Reader, progress: Progress, *, is_part: bool) -> Verificat
         verdicts.append(verdict)
         progress(len(verdicts), total)
     problems = list(digests(reader, record, trials, progress, is_part=is_part))
-    try:
-        stops = verify_stops(reader, trials, lambda: progress(total, total))
-    except TinytuneError as error:  # an unknown rule, or another version of it
-        stops = Stops(problems=(str(error),))
+    unjudged = _unjudged(reader)
+    stops = Stops() if unjudged else verify_stops(reader, trials, lambda: progress(total, total))
     problems += stops.problems
-    found = Verification(tuple(verdicts), tuple(problems), stops.exact, stops.pauses)
+    found = Verification(tuple(verdicts), tuple(problems), stops.exact, stops.pauses, unjudged)
     for part in reader.parts():
         with taken_out(reader, part) as inner:
             found = _with(found, part, verify(inner, lambda *_: None, is_part=True))
         progress(total, total)
     return found
+
+
+def _unjudged(reader: Reader) -> str:
+    """Return why a study's stopping rules cannot be asked again, or nothing."""
+    try:
+        for record in reader.timeline().records:
+            for rule in record.stopping:
+                stopping.from_spec(rule)
+    except TinytuneError as error:  # an unknown rule, or another version of it
+        return str(error)
+    return ""
 
 
 def _with(found: Verification, part: Part, other: Verification) -> Verification:
@@ -128,6 +138,7 @@ def _with(found: Verification, part: Part, other: Verification) -> Verification:
         (*found.problems, *problems),
         found.stops + other.stops,
         found.pauses + other.pauses,
+        found.unjudged or other.unjudged,
     )
 
 

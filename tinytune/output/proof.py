@@ -22,6 +22,7 @@ def verification_json(found: Verification) -> dict[str, Any]:
         "not_applicable": found.count("not applicable"),
         "stops_exact": found.stops,
         "pauses_exact": found.pauses,
+        "stops_not_applicable": found.unjudged or None,
         "problems": list(found.problems),
         "trials": [
             {
@@ -58,6 +59,8 @@ def verification_text(found: Verification) -> str:
     named = [counted(count, what) for count, what in judged if count]
     if named:
         parts.append(f"{' and '.join(named)} recomputed exactly")
+    if found.unjudged:
+        parts.append(f"decisions to stop were not recomputed: {clean(found.unjudged)}")
     parts.append("all digests hold" if not found.problems else "the file is not as it was written")
     return "\n".join(parts)
 

@@ -189,7 +189,10 @@ def text(stored: Sequence[RuleSpec]) -> str:
     """Return rules as the command line takes them, with the options that are not as usual."""
     parts = []
     for spec in stored:
-        usual = specs([make(spec.name, {})])[0].options
+        try:
+            usual = specs([make(spec.name, {})])[0].options
+        except UsageError:  # somebody's own rule, whose file was not loaded
+            usual = {}
         said = ", ".join(f"{k}={v}" for k, v in spec.options.items() if usual.get(k, spec) != v)
         parts.append(f"{spec.name}({said})" if said else spec.name)
     return "+".join(parts)
