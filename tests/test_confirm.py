@@ -653,7 +653,13 @@ def test_python_runs_nothing_but_what_confirms(tmp_path):
     assert states == ["complete"] * 4 + ["waiting"] + ["complete"] * 8
 
 
-@pytest.mark.parametrize("arguments", [{"top": 9}, {"repeats": 1}, {"workers": 0}])
+WRONG = [
+    {"top": 9}, {"repeats": 1}, {"workers": 0}, {"top": 2.5}, {"top": "2"}, {"repeats": 2.5},
+    {"trial_timeout": 0}, {"max_memory": -5}, {"timeout": math.nan},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("arguments", WRONG)
 def test_python_refuses_what_cannot_be_confirmed(tmp_path, arguments):
     path = tmp_path / "a.db"
     luck.tune(path, search="random", trials=3, quiet=True).close()

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from typing import Annotated
 
 import pytest
 
@@ -11,6 +12,7 @@ from tests.test_cli import fails
 from tests.test_kills import LEARNERS
 from tinytune import learn, search, testing
 from tinytune import study as study_module
+from tinytune.decorator import trial as objective
 from tinytune.distributions import Choice, Float, Int
 from tinytune.errors import StudyMismatchError, UsageError
 from tinytune.history import Finished, Goal, Lesson
@@ -250,3 +252,18 @@ def test_one_of_several_objectives_teaches_a_study_of_that_one(tmp_path):
     assert [lesson.result.value for lesson in taught.lessons] == [
         front(lesson.result.params)["recall"] for lesson in taught.lessons
     ]
+
+
+def test_from_python_a_single_study_needs_no_list(tmp_path):
+    @objective(minimize="loss")
+    def square(x: Annotated[float, Float(-2, 1)] = 0.5) -> float:
+        return x * x
+
+    old, new = str(tmp_path / "old.db"), tmp_path / "new.db"
+    square.tune(old, trials=2, quiet=True).close()
+    square.tune(new, trials=2, quiet=True, learn_from=old).close()
+    with Reader(new) as reader:
+        assert len(reader.study().lessons) == 2
+    with pytest.raises(UsageError, match="seed must be a whole number, not '7'"):
+        square.tune(tmp_path / "c.db", seed="7")
+    assert not (tmp_path / "c.db").exists()

@@ -50,7 +50,7 @@ class TunableObjective(Objective):
         audit: float | None = None,
         budget_steps: int | None = None,
         repeats: int | None = None,
-        learn_from: Sequence[str | Path] = (),
+        learn_from: str | Path | Sequence[str | Path] = (),
         capture: bool | None = None,
         checkpoints: str | Path | None = None,
         keep_checkpoints: bool = False,
@@ -69,7 +69,7 @@ class TunableObjective(Objective):
         `audit`, a share of the trials that they stop only on paper;
         `budget_steps` that all trials may report together; `repeats`, how often each configuration
         is run, under other seeds: its value is the mean;
-        `learn_from` other studies' files, of whose trials a new study's search is told first;
+        `learn_from` one or more studies' files, of whose trials a new study's search is told first;
         `capture` keeps what trials print (default: with several workers), see `tinytune logs`;
         `checkpoints`, a folder for what trials save and is large (default: beside the study);
         `keep_checkpoints` those of trials that have ended.
@@ -82,6 +82,8 @@ class TunableObjective(Objective):
         keeping = Keeping(None if checkpoints is None else Path(checkpoints), keep_checkpoints)
         how = _how(workers, timeout, max_failures, trial_timeout, max_memory, capture)
         how = replace(how, checkpoints=keeping)
+        _check_whole(trials=trials, seed=seed, budget_steps=budget_steps, repeats=repeats)
+        learn_from = [learn_from] if isinstance(learn_from, (str, Path)) else learn_from
         others = tuple(map(Path, learn_from))
         wishes = Wishes(
             options_of(search, grid),
@@ -129,6 +131,7 @@ class TunableObjective(Objective):
         loading.refuse_while_loading(f"{self.name}.confirm()")
         path = Path(study)
         how = _how(workers, timeout, max_failures, trial_timeout, max_memory, capture)
+        _check_whole(top=top, repeats=repeats)
         self._check_target(how)
         session.check_space(path, self)
         with Reader(path) as reader:
@@ -174,12 +177,20 @@ def _how(
     max_memory: float | str | None,
     capture: bool | None,  # noqa: FBT001 - as the arguments are
 ) -> Work:
+    _check_whole(workers=workers, max_failures=max_failures)
     limits = TrialLimits(
         None if trial_timeout is None else seconds_of(trial_timeout),
         None if max_memory is None else bytes_of(max_memory),
     )
     seconds = None if timeout is None else seconds_of(timeout)
     return Work(workers, seconds, max_failures, limits, capture=capture)
+
+
+def _check_whole(**numbers: object) -> None:
+    """Raise UsageError for a number that is not whole; None stands for the default."""
+    for name, number in numbers.items():
+        if number is not None and (isinstance(number, bool) or not isinstance(number, int)):
+            raise UsageError(f"{name} must be a whole number, not {number!r:.80}")
 
 
 @overload

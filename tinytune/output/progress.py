@@ -159,8 +159,8 @@ def seconds_of(text: float | str) -> float:
     """Return the seconds of "90", "90s", "10m", "2h", "1h30m" or "1d"; UsageError if it is none."""
     if isinstance(text, (int, float)):
         return float(text)
-    parts = re.findall(r"(\d+(?:\.\d+)?)([dhms]?)", text)
-    if not parts or "".join(number + unit for number, unit in parts) != text.replace(" ", ""):
+    parts = re.findall(r"(\d+(?:\.\d+)?)([dhms]?)", str(text))
+    if not parts or "".join(number + unit for number, unit in parts) != str(text).replace(" ", ""):
         raise UsageError(f"{text!r} is no duration: write 90s, 10m, 2h or 1h30m")
     return sum(float(number) * _UNITS[unit] for number, unit in parts)
 
@@ -199,7 +199,7 @@ def bytes_of(text: float | str) -> int:
     """Return the bytes of "500M", "2G" or a number of bytes; UsageError if it is none."""
     if isinstance(text, (int, float)):
         return int(text)
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", text, re.IGNORECASE)
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", str(text), re.IGNORECASE)
     if found is None:
         raise UsageError(f"{text!r} is no amount of memory: write 500M or 2G")
     return int(float(found[1]) * 1024 ** " KMGT".index(found[2].upper() or " "))
