@@ -10,8 +10,10 @@ import pytest
 
 from tests.shell import ROOT, kill_at_random
 from tests.shell import tinytune as shell
+from tests.studies import record
 from tests.test_early_stopping import made, verified
-from tinytune.errors import TrialStopped, UsageError
+from tinytune import learn, replicate
+from tinytune.errors import TinytuneError, TrialStopped, UsageError
 from tinytune.output.proof import verification_text
 from tinytune.stopping.asha import Asha
 from tinytune.stopping.halving import Ladder
@@ -303,6 +305,12 @@ def test_a_paused_trial_is_evidence_and_never_the_best(tmp_path):
         assert [(f.state, f.value) for f in history] == [
             ("stopped", loss_of(0) + 1.0), ("stopped", loss_of(1) + 1.0)
         ]  # fmt: skip
+        with pytest.raises(TinytuneError, match="no trial that has ended"):
+            replicate.chosen(study.reader, None, None)
+    taught, _ = learn.learned(record(search="tpe"), [path])
+    assert [(f.result.state, f.result.value) for f in taught.lessons] == [
+        ("stopped", loss_of(0) + 1.0), ("stopped", loss_of(1) + 1.0)
+    ]  # fmt: skip
     shown = json.loads(shell("show", path, 1, "--format", "json").stdout)
     assert shown["state"] == "paused"
     assert shown["decision"]["reason"].startswith("at step 0 by asha: rank")

@@ -78,7 +78,7 @@ def _taught(record: StudyRecord, path: Path) -> Taught:
         raise UsageError(f"{path} has none of this study's parameters: nothing to learn from it")
     taken, missing = _filled(record, other)
     ended = sorted(
-        (t for t in trials if t.told is not None and not t.removed),
+        (t for t in trials if t.told is not None and t.params is not None and not t.removed),
         key=lambda trial: trial.told or 0,
     )
     lessons, left = [], Counter[str]()
@@ -168,7 +168,7 @@ def _result(record: StudyRecord, trial: TrialRecord, filled: Params, first: str)
         checked = record.space.checked({name: params[name] for name in record.space.by_name})
     except SpaceError:
         raise SpaceError("what must hold here does not") from None
-    state = trial.state if trial.state in ("complete", "stopped") else "failed"
+    state = "stopped" if trial.state == "paused" else trial.state
     known = {} if state == "failed" else _numbers(trial, first)
     missing = [goal.name for goal in record.goals if goal.name not in known]
     if state == "complete" and missing:

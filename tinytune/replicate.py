@@ -68,7 +68,7 @@ def chosen(reader: Reader, wanted: Sequence[int] | None, top: int | None) -> lis
         trials = [
             trial
             for trial in reader.trials()
-            if trial.told is not None and trial.params is not None and trial.state != "stopped"
+            if trial.state in ("complete", "failed") and trial.params is not None
             if wanted is not None or (trial.confirms is None and not trial.removed)
         ]
     if wanted is not None:
