@@ -139,8 +139,8 @@ def _common(path: Path, record: StudyRecord, other: Merging) -> StudyRecord:
     for trial in other.trials():
         if trial.told is None and trial.params is None:
             raise UsageError(
-                f"trial {trial.number} of {other.path} has no configuration yet: resume that study "
-                "until it has one, or name it first"
+                f"trial {trial.number} of {other.path} has no configuration yet: name that study "
+                "first, or resume it until the trial has one; if it is at work, interrupt it"
             )
     shared = record.space.by_name.keys() & there.space.by_name.keys()
     for what, here, other_one in difference.contrasts(record, there):
