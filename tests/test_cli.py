@@ -186,6 +186,12 @@ def test_failures_in_a_row_stop_the_run(tmp_path):
         assert opened.progress.counts["failed"] == 6
 
 
+def test_where_all_have_failed_it_is_said_why(tmp_path):
+    done = tinytune("run", f"{BROKEN}:raises", "--trials", 3, cwd=tmp_path)
+    assert done.returncode == 0
+    assert "3 failed\ntrial 2 failed last: RuntimeError: x is 0." in done.stderr
+
+
 def test_failures_in_a_row_stop_all_workers(tmp_path):
     run = ["run", f"{BROKEN}:raises", "--max-failures", 4, "--workers", 3]
     done = tinytune(*run, cwd=tmp_path)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from tinytune.errors import UsageError
 from tinytune.history import RunningTrial, Token
 
 
@@ -18,6 +19,12 @@ class TrialLimits:
 
     seconds: float | None = None
     memory_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.seconds is not None and not self.seconds > 0:
+            raise UsageError(f"a trial's time limit must be above 0 s, not {self.seconds:g}")
+        if self.memory_bytes is not None and self.memory_bytes < 1:
+            raise UsageError(f"a trial's memory limit must be above 0, not {self.memory_bytes}")
 
     @property
     def any(self) -> bool:

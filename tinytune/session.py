@@ -116,11 +116,6 @@ class Work:
             raise UsageError(f"the timeout must not be negative: {self.timeout_seconds}")
         if self.max_failures < 1:
             raise UsageError(f"max failures must be at least 1, not {self.max_failures}")
-        limits = self.trial_limits
-        if limits.seconds is not None and not limits.seconds > 0:
-            raise UsageError(f"a trial's time limit must be above 0 s, not {limits.seconds:g}")
-        if limits.memory_bytes is not None and limits.memory_bytes < 1:
-            raise UsageError(f"a trial's memory limit must be above 0, not {limits.memory_bytes}")
 
 
 def start(

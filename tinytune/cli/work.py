@@ -192,6 +192,7 @@ def _summary(path: Path, ending: Ending, advice: str | None) -> str:
         counts = _counts(progress.counts)
         curve = curve_text(opened.reader, goal)
         front = opened.front() if len(record.goals) > 1 else []
+        failed = opened.reader.last_failed() if progress.best is None else None
     lines = [counts or "no trials"]
     if progress.is_spent and ending.reason is StopReason.DONE:
         lines.append("the seconds of its budget are spent")
@@ -200,6 +201,8 @@ def _summary(path: Path, ending: Ending, advice: str | None) -> str:
     elif progress.best is not None:
         lines.append(f"best: {best_text(progress.best, goal)}")
         lines.append(f"best so far: {curve}")
+    if failed is not None and ending.reason is StopReason.DONE:
+        lines.append(f"trial {failed.number} failed last: {clean(failed.error or '')}")
     if advice is None:
         is_done = ending.reason is StopReason.DONE
         advice = _advice(path, is_done=is_done, progress=progress, record=record)
