@@ -370,6 +370,24 @@ def test_what_fails_leaves_all_as_it_was(tmp_path):
     assert not found_by_anything(path)
 
 
+def test_the_search_that_auto_has_chosen_is_proved_by_numbers_counted_anew(tmp_path, monkeypatch):
+    from tinytune.search import auto
+
+    monkeypatch.setattr(auto, "_SETTLED", 2)  # trust-region has every second number from there
+    wanted = record(space=Space.of({"x": Float(0, 1)}), budget=9)
+    made = wanted._replace(search=search.spec(search.make("auto", {"trials": 9})))
+    path = tmp_path / "study.db"
+    assert create(path, made, None, __version__)
+    with Study(path) as study:
+        run(study, 5)
+        changing.widen(path, ["x=-1..1"])
+        run(study, 4)
+    with Reader(path) as reader:
+        names = [trial.search.split()[1] for trial in reader.trials()[5:]]
+    assert len(set(names)) == 2
+    assert proved(path).count("exact") == 9
+
+
 def test_a_claim_costs_no_more_in_a_study_that_was_changed(tmp_path):
     path = make_study(tmp_path, budget=20)
     with Study(path) as study:

@@ -253,7 +253,7 @@ def _compared(
         return Verdict(trial.number, "differs", "", differences)
     if trial.origin != fold.origin(place, computed):
         return Verdict(trial.number, "differs", f"its origin is not {trial.origin!r}")
-    label = fold.label(trial.number)
+    label = fold.label(place)
     if trial.search != label:
         return Verdict(trial.number, "differs", f"{label} suggests it, not {trial.search}")
     return Verdict(trial.number, "exact")
