@@ -53,6 +53,10 @@ def test_a_study_with_a_rule_of_ones_own_proves_itself(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     assert "decisions to stop were not recomputed: there is no stopping rule" in done.stdout
     assert "all digests hold" in done.stdout
+    change = ["--stop", "behind(slack=0.3)", "--objective", example]
+    done = tinytune("set", "study.db", *change, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "behind(slack=0.05) → behind(slack=0.3)" in done.stderr
 
 
 def test_without_its_file_a_rule_of_ones_own_is_named_and_can_be_replaced(tmp_path, monkeypatch):

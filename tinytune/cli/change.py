@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tinytune.cli.options import Debug, StudyFile
+from tinytune.cli.options import Debug, LoadFirst, StudyFile
 
 
 def set_(
@@ -27,6 +27,7 @@ def set_(
         str | None,
         typer.Option(metavar="SHARE", help="Of the stopped trials, let this share run on: 5%."),
     ] = None,
+    objective: LoadFirst = None,
     debug: Debug = False,
 ) -> None:
     """Change a study's search, stopping rules or number of trials, also while it is at work.
@@ -34,11 +35,13 @@ def set_(
     It holds for all trials that are asked for from now on. A search that learns is told of all
     trials before.
     """
-    from tinytune import changing, stopping
+    from tinytune import changing, loading, stopping
     from tinytune.cli import values
     from tinytune.decorator import options_of
     from tinytune.errors import UsageError
 
+    if objective is not None:
+        loading.load(objective)
     options = options_of(search, values.grid(grid or ()))
     if trials is None and options is None and stop is None and audit is None:
         raise UsageError("say what to set: --trials, --search, --grid, --stop or --audit")

@@ -13,6 +13,14 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an e
 DetailFormat = Annotated[
     str, typer.Option("--format", metavar="table|json", help="How to write it.")
 ]
+LoadFirst = Annotated[
+    str | None,
+    typer.Option(
+        "--objective",
+        metavar="TARGET",
+        help="Load this file first, for a search or a rule of your own.",
+    ),
+]
 MOST = 1_000_000_000  # of what is counted on the command line
 Workers = Annotated[int, typer.Option("--workers", "-w", metavar="N", help="Worker processes.")]
 Timeout = Annotated[

@@ -7,15 +7,20 @@ from typing import Annotated
 
 import typer
 
-from tinytune.cli.options import MOST, Debug, DetailFormat, MaxMemory, StudyFile, TrialTimeout
+from tinytune.cli.options import (
+    MOST,
+    Debug,
+    DetailFormat,
+    LoadFirst,
+    MaxMemory,
+    StudyFile,
+    TrialTimeout,
+)
 
 
 def verify(
     study: StudyFile,
-    objective: Annotated[
-        str | None,
-        typer.Option(metavar="TARGET", help="Load this file first, for a search of your own."),
-    ] = None,
+    objective: LoadFirst = None,
     form: DetailFormat = "table",
     debug: Debug = False,
 ) -> None:
