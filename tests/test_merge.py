@@ -311,23 +311,31 @@ def test_trials_that_ran_or_waited_run_in_the_new_file(tmp_path):
     assert (found.count("exact"), found.count("not applicable")) == (6, 2)
 
 
-def test_what_was_never_suggested_cannot_be_taken_over(tmp_path):
+@pytest.mark.parametrize("is_left", [True, False], ids=["left", "running"])
+def test_what_was_asked_for_is_suggested_as_its_own_search_would_have(tmp_path, is_left):
     a = made(tmp_path / "a.db")
-    b = made(tmp_path / "b.db", 3, search="tpe")
+    b = made(tmp_path / "b.db", 12, search="tpe")  # of them 10 at random
     changing.change(b, Wanted(trials="+1"))
-    with Store(b) as store:
-        worker = store.running_workers()
-        assert worker == {}
-        with Study(b) as opened:
-            opened._writer.claim(opened._worker, "tpe/1", 1, None)
-    with pytest.raises(UsageError, match=r"trial 3 of .*b.db has no configuration yet"):
+    with Study(b) as opened:
+        opened._writer.claim(opened._worker, "tpe/1", 1, None)  # and killed before it suggests
+        if not is_left:
+            merge.merge([a, b], tmp_path / "c.db")
+    if is_left:
         merge.merge([a, b], tmp_path / "c.db")
-    path = merged(tmp_path, b, a)  # as the first one it goes on itself
+    before = b.read_bytes()
+    last = len(trials(tmp_path / "c.db")) - 1
+    assert proved(tmp_path / "c.db").count("exact") == last + 1
+    with Study(tmp_path / "c.db") as opened:
+        run(opened, 1)
+    assert proved(tmp_path / "c.db").count("exact") == last + 1
+    path = merged(tmp_path, b, a, name="d.db")  # as the first one it goes on itself
     with Study(path) as opened:
         run(opened, 1)
-    found = proved(path)
-    assert found.is_good
-    assert found.count("exact") == 9
+    assert proved(path).count("exact") == last + 1
+    assert b.read_bytes() == before
+    with Study(b) as opened:
+        run(opened, 1)
+    assert trials(b)[12].params == trials(tmp_path / "c.db")[last].params
 
 
 # The same twice.

@@ -19,6 +19,7 @@ from tinytune import changing, difference, files
 from tinytune.checkpoints import refuse_leftover
 from tinytune.errors import SpaceError, StudyFileError, UsageError
 from tinytune.history import ObjectiveReference, StudyRecord
+from tinytune.search.fold import Fold
 from tinytune.space import Space
 from tinytune.store.merging import Merging, taken_out
 from tinytune.store.reader import Reader
@@ -48,6 +49,7 @@ def merge(paths: Sequence[Path], output: Path) -> list[str]:
         record = whole.study()
         for other in others:
             record = _common(whole.path, record, other)
+            _suggest(other)
         notes += [text for study in kept for text in _left(study)]
         notes += _sources(whole, others)
         known = {link: number for number, link in whole.linked()}
@@ -131,17 +133,8 @@ def _has_open(whole: Reader, study: Reader, first: int, start: int) -> bool:
 
 
 def _common(path: Path, record: StudyRecord, other: Merging) -> StudyRecord:
-    """Return a study in whose space the other one's trials are too; UsageError says what differs.
-
-    A trial that was never suggested can only be suggested by the search that it was asked of.
-    """
+    """Return a study in whose space both ones' trials are; UsageError says what differs."""
     there = other.study()
-    for trial in other.trials():
-        if trial.told is None and trial.params is None:
-            raise UsageError(
-                f"trial {trial.number} of {other.path} has no configuration yet: name that study "
-                "first, or resume it until the trial has one; if it is at work, interrupt it"
-            )
     shared = record.space.by_name.keys() & there.space.by_name.keys()
     for what, here, other_one in difference.contrasts(record, there):
         name = what.removeprefix("parameter ").strip("'")
@@ -152,6 +145,28 @@ def _common(path: Path, record: StudyRecord, other: Merging) -> StudyRecord:
             f"{other_one} in the other"
         )
     return record._replace(space=_hull(path, record.space, other.path, there.space))
+
+
+def _suggest(other: Merging) -> None:
+    """Let a study's search suggest what it was asked for and has not answered yet.
+
+    No other one can: the search that goes on in the new file knows more, and counts otherwise.
+    """
+    timeline = other.timeline()
+    for trial in other.trials():
+        if trial.told is not None or trial.params is not None:
+            continue
+        record, removed = timeline.at(trial.number), timeline.removed(trial.asked)
+        fold, place = Fold(record), trial.number - record.first
+        told = other.history(before=trial.asked)
+        fold.tell(result for result in told if result.number not in removed)
+        params = fold.suggest(place, other.pending(before=trial.asked))
+        if params is None:
+            raise UsageError(
+                f"{other.path}: its search has nothing to suggest for trial {trial.number}, which "
+                "has no configuration yet: name that study first"
+            )
+        other.suggest_late(trial.number, params, fold.origin(place, params), fold.label(place))
 
 
 def _hull(path: Path, space: Space, other_path: Path, other: Space) -> Space:

@@ -9,6 +9,7 @@ from pathlib import Path
 from tinytune import __version__, db
 from tinytune.errors import StudyFileError
 from tinytune.history import ObjectiveReference, StudyRecord
+from tinytune.space import Params
 from tinytune.store import changes, parts, sql
 from tinytune.store.cells import written
 from tinytune.store.editor import Editor
@@ -34,6 +35,13 @@ class Merging(Editor):
     def edits(self) -> set[int]:
         """Return the ticks of all changes that people have made."""
         return {tick for (tick,) in self.raw(parts.SELECT_EDITS)}
+
+    def suggest_late(self, number: int, params: Params, origin: str, search: str) -> None:
+        """Write the configuration of a trial that was asked for, though its worker has not."""
+        with self._db.transaction():
+            tick = self.tick() + 1
+            self._db.change(sql.SET_TICK, (tick,))
+            self._db.change(sql.SET_PARAMS, (written(params), tick, origin, search, number))
 
     def take_in(self, other: Merging) -> Part:
         """Append all rows of another study, as part of this one."""
