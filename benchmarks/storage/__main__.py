@@ -21,6 +21,7 @@ SEARCHES = ["random", "grid", "sobol", "halton", "latin", "nelder-mead", "patter
 TITLES = {
     "overhead": "Time of a trial and of a report",
     "processes": "Several processes on one file",
+    "work": "Several processes with trials of 50 ms",
     "suggestions": "Time of a suggestion, ms of CPU, 20 parameters",
     "start": "Start-up",
     "scale": "A large study",
@@ -33,7 +34,8 @@ def main() -> None:
     asked.add_argument("--parts", nargs="+", default=list(TITLES), choices=list(TITLES))
     asked.add_argument("--size", type=int, default=100_000, help="trials of the large study")
     asked.add_argument("--sizes", type=int, nargs="+", default=[100, 1_000, 10_000, 100_000])
-    asked.add_argument("--loops", nargs="+", default=list(contestants.LOOPS))
+    compared = [name for name in contestants.LOOPS if name != "working"]
+    asked.add_argument("--loops", nargs="+", default=compared)
     asked.add_argument("--seconds", type=float, default=3.0, help="of each run of processes")
     asked.add_argument("--folder", type=Path, default=Path("bench"), help="on the disk to measure")
     chosen = asked.parse_args()
@@ -41,6 +43,7 @@ def main() -> None:
     measured: dict[str, Callable[[argparse.Namespace], str]] = {
         "overhead": lambda c: overhead.tables(str(c.folder), c.sizes, c.loops),
         "processes": lambda c: processes.table(str(c.folder), c.loops, c.seconds, 3),
+        "work": lambda c: processes.working(str(c.folder), c.seconds, 3),
         "suggestions": lambda _: suggestions.table(SEARCHES),
         "start": lambda c: scale.start_up(scale.made(c.folder / "1000.db", 1_000, 10)),
         "scale": _scale,
@@ -62,6 +65,7 @@ def _scale(chosen: argparse.Namespace) -> str:
             scale.commands(small, large),
             "",
             f"- {scale.first_ask(large)}",
+            f"- {scale.resident(small, large)}",
             f"- {scale.grid(chosen.folder)}",
             f"- {scale.verified(plain, min(chosen.size, 100_000))}",
         ]

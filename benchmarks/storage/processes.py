@@ -47,7 +47,7 @@ def run(folder: str | None, name: str, count: int, seconds: float) -> Shared:
         found = [json.loads(worker.communicate()[0]) for worker in workers]
         done = [each["done"] for each in found]
         lost = 0
-        if name == "tinytune":
+        if name in ("tinytune", "working"):
             with Study(Path(place) / "tinytune.db") as study:
                 lost = abs(study.progress.counts["complete"] - sum(done) - 1)
     return Shared(
@@ -83,4 +83,22 @@ def table(folder: str | None, names: list[str], seconds: float, rounds: int) -> 
                 f"| {max(one.worst for one in each):.2f} | {sum(one.errors for one in each)} "
                 f"| {sum(one.lost for one in each) if name == 'tinytune' else ''} |"
             )
+    return "\n".join(lines)
+
+
+def working(folder: str | None, seconds: float, rounds: int) -> str:
+    """Return what processes with trials of 50 ms reach, in turns, as Markdown."""
+    counts = (1, 2, 4, 8, 16)
+    found: dict[int, list[Shared]] = {count: [] for count in counts}
+    for _ in range(rounds):
+        for count in counts:
+            found[count].append(run(folder, "working", count, seconds))
+    alone = median(each.rate for each in found[1])
+    lines = ["| processes | trials/s (range) | / processes x one's | lost |", "|--:|--:|--:|--:|"]
+    for count, each in found.items():
+        rates = [one.rate for one in each]
+        lines.append(
+            f"| {count} | {median(rates):,.1f} ({min(rates):,.1f} to {max(rates):,.1f}) "
+            f"| {median(rates) / count / alone:.3f} | {sum(one.lost for one in each)} |"
+        )
     return "\n".join(lines)

@@ -174,3 +174,29 @@ def verified(path: Path, trials: int) -> str:
     """Return how fast a study is verified, as a sentence."""
     seconds = spent([sys.executable, "-m", "tinytune", "verify", str(path)]) / 1000
     return f"verify of {trials:,} random trials: {trials / seconds:,.0f} trials a second of CPU"
+
+
+_RESIDENT = """
+import sys
+from pathlib import Path
+from tinytune.study import Study
+with Study(sys.argv[1]) as study:
+    for _ in range(500):
+        study.tell(study.ask(), 1e9)
+lines = Path("/proc/self/status").read_text().splitlines()
+print(next(line.split()[1] for line in lines if line.startswith("VmHWM")))
+"""
+
+
+def resident(small: Path, large: Path) -> str:
+    """Return what a worker of a search without memory holds after 500 trials, as a sentence."""
+    megabytes = [
+        int(subprocess.run(  # noqa: S603 - our own interpreter
+            [sys.executable, "-c", _RESIDENT, str(path)], capture_output=True, check=True,
+        ).stdout) * 1024 / 1e6
+        for path in (small, large)
+    ]  # fmt: skip
+    return (
+        f"memory of a worker after 500 trials, at most: {megabytes[0]:.1f} MB on the small study, "
+        f"{megabytes[1]:.1f} MB on the large one"
+    )
