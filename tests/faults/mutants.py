@@ -193,8 +193,8 @@ MUTANTS = [
     Mutant(
         "a search does not see what is pending",
         "tinytune/study.py",
-        "fold.suggest(number, self._writer.pending(before=asked))",
-        "fold.suggest(number, [])",
+        "fold.suggest(place, self._writer.pending(before=asked))",
+        "fold.suggest(place, [])",
         "tests/test_verify.py::test_any_interleaving_of_many_workers_with_kills_is_exact",
     ),
     Mutant(
@@ -206,8 +206,8 @@ MUTANTS = [
     ),
     Mutant(
         "links are not compared",
-        "tinytune/store/reader.py",
-        "if link != digest(previous, tick, digest(*row[2:9]), reported, *row[9:]):",
+        "tinytune/store/proofs.py",
+        "if link != digest(previous, tick, digest(*row[2:13]), reported, *row[13:]):",
         "if False:",
         "tests/test_verify.py::test_any_cell_that_is_changed_is_noticed",
     ),
