@@ -30,15 +30,15 @@ MUTANTS = [
     Mutant(
         "no fence",
         "tinytune/store/sql.py",
-        "WHERE number = ? AND attempt = ? AND worker = ? AND state = 'running')\nRETURNING tick",
-        "WHERE number = ? AND ? + ? > 0)\nRETURNING tick",
+        "WHERE number = ? AND attempt = ? AND worker = ? AND state = 'running')\nRETURNING tick\n",
+        "WHERE number = ? AND ? + ? > 0)\nRETURNING tick\n",
         "tests/test_store.py::test_who_lost_a_trial_can_write_nothing_about_it",
     ),
     Mutant(
         "no fence, as a suspended worker meets it",
         "tinytune/store/sql.py",
-        "WHERE number = ? AND attempt = ? AND worker = ? AND state = 'running')\nRETURNING tick",
-        "WHERE number = ? AND ? + ? > 0)\nRETURNING tick",
+        "WHERE number = ? AND attempt = ? AND worker = ? AND state = 'running')\nRETURNING tick, ",
+        "WHERE number = ? AND ? + ? > 0)\nRETURNING tick, ",
         "tests/faults/test_zombies.py::"
         "test_a_suspended_worker_loses_its_trial_only_by_its_lease_and_lives_on",
     ),
@@ -80,8 +80,8 @@ MUTANTS = [
     Mutant(
         "attempt not checked",
         "tinytune/store/sql.py",
-        "attempt = ? AND worker = ? AND state = 'running'",
-        "attempt + 99 > ? AND worker = ? AND state = 'running'",
+        "attempt = ? AND worker = ? AND state = 'running')\nRETURNING tick, ",
+        "attempt + 99 > ? AND worker = ? AND state = 'running')\nRETURNING tick, ",
         "tests/test_store.py::test_an_earlier_attempt_of_the_same_worker_is_fenced_too",
     ),
     Mutant(
