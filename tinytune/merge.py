@@ -157,16 +157,16 @@ def _suggest(other: Merging) -> None:
         if trial.told is not None or trial.params is not None:
             continue
         record, removed = timeline.at(trial.number), timeline.removed(trial.asked)
-        fold, place = Fold(record), trial.number - record.first
+        fold = Fold(record)
         told = other.history(before=trial.asked)
         fold.tell(result for result in told if result.number not in removed)
-        params = fold.suggest(place, other.pending(before=trial.asked))
-        if params is None:
+        made = fold.answer(trial.number - record.first, other.pending(before=trial.asked))
+        if made is None:
             raise UsageError(
                 f"{other.path}: its search has nothing to suggest for trial {trial.number}, which "
                 "has no configuration yet: name that study first"
             )
-        other.suggest_late(trial.number, params, fold.origin(place, params), fold.label(place))
+        other.suggest_late(trial.number, *made)
 
 
 def _hull(path: Path, space: Space, other_path: Path, other: Space) -> Space:

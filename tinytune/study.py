@@ -366,11 +366,10 @@ class Study:
         fold = self._fold_of(record, removed)
         told = self._writer.history(before=asked, after=fold.seen)
         fold.tell(result for result in told if result.number not in removed)
-        place = number - record.first
-        params = fold.suggest(place, self._writer.pending(before=asked))
-        if params is None:
+        made = fold.answer(number - record.first, self._writer.pending(before=asked))
+        if made is None:
             raise UsageError(f"the search {record.search.name!r} has nothing more to suggest")
-        return params, fold.origin(place, params), fold.label(place)
+        return made
 
     def _fold_of(self, record: StudyRecord, removed: frozenset[int]) -> Fold:
         """Return the search of a version; what was removed must be forgotten."""

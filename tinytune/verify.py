@@ -245,15 +245,15 @@ def _why_not(trial: TrialRecord, record: StudyRecord) -> str:
 def _compared(
     trial: TrialRecord, fold: Fold, place: int, pending: list[Pending], space: Space
 ) -> Verdict:
-    computed = fold.suggest(place, pending)
-    if computed is None:
+    made = fold.answer(place, pending)
+    if made is None:
         return Verdict(trial.number, "differs", "the search suggests nothing here")
+    computed, origin, label = made
     differences = _differences(trial.params or {}, computed, space)
     if differences:
         return Verdict(trial.number, "differs", "", differences)
-    if trial.origin != fold.origin(place, computed):
+    if trial.origin != origin:
         return Verdict(trial.number, "differs", f"its origin is not {trial.origin!r}")
-    label = fold.label(place)
     if trial.search != label:
         return Verdict(trial.number, "differs", f"{label} suggests it, not {trial.search}")
     return Verdict(trial.number, "exact")

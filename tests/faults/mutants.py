@@ -193,8 +193,8 @@ MUTANTS = [
     Mutant(
         "a search does not see what is pending",
         "tinytune/study.py",
-        "fold.suggest(place, self._writer.pending(before=asked))",
-        "fold.suggest(place, [])",
+        "fold.answer(number - record.first, self._writer.pending(before=asked))",
+        "fold.answer(number - record.first, [])",
         "tests/test_verify.py::test_any_interleaving_of_many_workers_with_kills_is_exact",
     ),
     Mutant(

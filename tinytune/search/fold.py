@@ -108,6 +108,13 @@ class Fold:
                 f"the search {self._name!r} made an impossible suggestion, number {number}: {error}"
             ) from error
 
+    def answer(self, number: int, pending: Sequence[Pending]) -> tuple[Params, str, str] | None:
+        """Return what a trial stores of a suggestion: params, origin and label; see `suggest`."""
+        params = self.suggest(number, pending)
+        if params is None:
+            return None
+        return params, self.origin(number, params), self.label(number)
+
     def _begun(self) -> search.Search:
         return self._options.start(self._space, self._seed, self.first)
 
