@@ -352,14 +352,19 @@ def create(path: Path, statements: Sequence[tuple[str, Arguments]]) -> bool:
 
 def in_memory(path: Path, statements: Sequence[tuple[str, Arguments]]) -> Database:
     """Return a study with these rows in memory; `path` is what errors name."""
-    memory = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-    _add_functions(memory)
+    memory = _memory()
     memory.executescript(schema_sql())
     memory.execute(f"PRAGMA application_id={APPLICATION_ID}")
     memory.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
     for sql, arguments in statements:
         memory.execute(sql, arguments)
     return Database(path, memory)
+
+
+def _memory() -> sqlite3.Connection:
+    memory = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    _add_functions(memory)
+    return memory
 
 
 def _connect(path: Path, mode: str) -> Database:
@@ -428,9 +433,8 @@ def _check_schema(database: Database) -> None:
 def copy_in_memory(path: Path) -> Database:
     """Return a copy, in memory, of a study as it is in one moment."""
     source = open_reader(path)
-    memory = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    memory = _memory()
     try:
-        _add_functions(memory)
         source._connection.backup(memory)  # noqa: SLF001 - same module
     except sqlite3.Error as error:
         memory.close()
