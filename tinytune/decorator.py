@@ -99,9 +99,9 @@ class TunableObjective(Objective):
             repeats,
             None if budget_seconds is None else seconds_of(budget_seconds),
         )
-        self._check_target(how)
+        target = self._target(how)
         session.start(path, self, None, wishes, has_timeout=how.timeout_seconds is not None)
-        self._work(path, how, quiet=quiet)
+        self._work(path, target, how, quiet=quiet)
         return Study(path)
 
     def confirm(
@@ -132,7 +132,7 @@ class TunableObjective(Objective):
         path = Path(study)
         how = _how(workers, timeout, max_failures, trial_timeout, max_memory, capture)
         _check_whole(top=top, repeats=repeats)
-        self._check_target(how)
+        target = self._target(how)
         session.check_space(path, self)
         with Reader(path) as reader:
             wanted = confirming.runs(confirming.chosen(reader, top), repeats)
@@ -143,11 +143,11 @@ class TunableObjective(Objective):
             session.vouch(path, self, None)
             with Store(path) as store:
                 store.add_repeats(missing, seed)
-            self._work(path, replace(how, repeats_only=True), quiet=quiet)
+            self._work(path, target, replace(how, repeats_only=True), quiet=quiet)
         with Reader(path) as reader, reader.snapshot():
             return confirming.ranking(reader, self.goals[0])
 
-    def _check_target(self, how: Work) -> str | None:
+    def _target(self, how: Work) -> str | None:
         """Return the target that other processes load; None where this process runs the trials."""
         if how.workers == 1 and not how.trial_limits.any and not how.capture:
             return None
@@ -159,10 +159,10 @@ class TunableObjective(Objective):
             )
         return f"{source}:{self.name}"
 
-    def _work(self, path: Path, how: Work, *, quiet: bool) -> None:
+    def _work(self, path: Path, target: str | None, how: Work, *, quiet: bool) -> None:
         live = Live(path, self.goals[0], quiet=quiet, repeats_only=how.repeats_only)
         with live:
-            ending = session.run(path, self, self._check_target(how), how, live)
+            ending = session.run(path, self, target, how, live)
         if ending.reason is StopReason.FAILURES:
             raise ObjectiveError(session.failure_text(path, how))
         if ending.reason is StopReason.INTERRUPTED:
