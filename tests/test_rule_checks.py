@@ -96,15 +96,18 @@ class AtWork:
         return {"better": better, "value": curve.values[-1]}
 
 
-@dataclass(frozen=True)
-class MadeUp:
-    metric: str | None = None
-    direction: str | None = None
-
+class Declared:
     name: ClassVar[str] = "made-up"
     version: ClassVar[int] = 1
     looks: ClassVar[bool] = False
     climbs: ClassVar[bool] = True
+
+
+@dataclass(frozen=True)
+class MadeUp(Declared):
+    metric: str | None = None
+    direction: str | None = None
+
     at_work: ClassVar[type] = AtWork
 
     def start(self, seed):
@@ -229,14 +232,10 @@ def test_an_error_of_a_rule_comes_through(made_up):
 
 def test_options_that_can_be_changed_or_do_not_survive_a_file(made_up, monkeypatch):
     @dataclass
-    class Loose(MadeUp.__base__):
+    class Loose(Declared):
         share: float = 0.5
         metric: str | None = None
         direction: str | None = None
-        name: ClassVar[str] = "made-up"
-        version: ClassVar[int] = 1
-        looks: ClassVar[bool] = False
-        climbs: ClassVar[bool] = True
         sentence = staticmethod(MadeUp.sentence)
 
         def start(self, seed):

@@ -51,8 +51,8 @@ def record(search: str = "random", budget: int | None = None, **options: object)
 
 
 @contextmanager
-def tinytune(folder: Path, filled: int = 0) -> Iterator[Trial]:
-    """Ask, report and tell on a study of tinytune's."""
+def tinytune(folder: Path, filled: int = 0, sleep_seconds: float = 0.0) -> Iterator[Trial]:
+    """Ask, report, each time after a sleep, and tell on a study of tinytune's."""
     path = folder / "tinytune.db"
     study_module.start(path, record(), None)
     if filled:
@@ -64,6 +64,8 @@ def tinytune(folder: Path, filled: int = 0) -> Iterator[Trial]:
             if asked is None:
                 raise RuntimeError("the study has no trial left")
             for step in range(reports):
+                if sleep_seconds:
+                    time.sleep(sleep_seconds)
                 asked.report(step, loss=0.5)
             study.tell(asked, 0.5)
 
@@ -199,22 +201,8 @@ def optuna_loop(kind: str, folder: Path, filled: int = 0) -> Iterator[Trial]:
 @contextmanager
 def working(folder: Path, filled: int = 0) -> Iterator[Trial]:
     """Run trials that take 50 ms beside what they cost, with 5 reports."""
-    path = folder / "tinytune.db"
-    study_module.start(path, record(), None)
-    if filled:
-        fill(path, filled)
-    with Study(path) as study:
-
-        def trial(_: int) -> None:
-            asked = study.ask()
-            if asked is None:
-                raise RuntimeError("the study has no trial left")
-            for step in range(5):
-                time.sleep(0.01)
-                asked.report(step, loss=0.5)
-            study.tell(asked, 0.5)
-
-        yield trial
+    with tinytune(folder, filled, sleep_seconds=0.01) as trial:
+        yield lambda _: trial(5)
 
 
 PEERS = ("memory", "journal", "rdb-wal", "rdb")
