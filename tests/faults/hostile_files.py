@@ -124,8 +124,7 @@ def _write_schema(path: Path, texts: list[tuple[str, str]]) -> None:
 
 def readings() -> dict[str, tuple]:
     """Return what reads a study: the words of the command -> its function and arguments."""
-    from tinytune.cli import app as commands
-    from tinytune.cli import best, importance, logs, proof
+    from tinytune.cli import best, importance, logs, proof, show
     from tinytune.cli.confirm import confirm
 
     return {
@@ -135,30 +134,30 @@ def readings() -> dict[str, tuple]:
         "best --weights=value=1,seconds=2": (best.best, (5, Format.TABLE, "loss=1,seconds=2")),
         "best --limit=value<9": (best.best, (None, Format.TABLE, None, ["loss < 9"])),
         "best --hypervolume": (best.best, (None, Format.TABLE, None, None, True)),
-        "trials": (commands.trials, (None, None, None, ListFormat.TABLE)),
-        "trials --format=json": (commands.trials, (None, None, None, ListFormat.JSON)),
+        "trials": (show.trials, (None, None, None, ListFormat.TABLE)),
+        "trials --format=json": (show.trials, (None, None, None, ListFormat.JSON)),
         "trials --sort=-value --top=5 --format=csv": (
-            commands.trials,
+            show.trials,
             (None, "-value", 5, ListFormat.CSV),
         ),
         "trials --sort=x --format=markdown": (
-            commands.trials,
+            show.trials,
             (None, "x", None, ListFormat.MARKDOWN),
         ),
         "trials --tag=good": (
-            commands.trials,
+            show.trials,
             (None, None, None, ListFormat.TABLE, None, "good"),
         ),
         "trials --state=removed": (
-            commands.trials,
+            show.trials,
             ("removed", None, None, ListFormat.TABLE),
         ),
-        "show 3": (commands.show, (3, False, False, False, "table")),
-        "show 3 --format=json": (commands.show, (3, False, False, False, "json")),
-        "show 0": (commands.show, (0, False, False, False, "table")),
-        "show --code --diff": (commands.show, (None, True, False, True, "table")),
-        "show 0 --environment": (commands.show, (0, False, True, False, "table")),
-        "show --environment --format=json": (commands.show, (None, False, True, False, "json")),
+        "show 3": (show.show, (3, False, False, False, "table")),
+        "show 3 --format=json": (show.show, (3, False, False, False, "json")),
+        "show 0": (show.show, (0, False, False, False, "table")),
+        "show --code --diff": (show.show, (None, True, False, True, "table")),
+        "show 0 --environment": (show.show, (0, False, True, False, "table")),
+        "show --environment --format=json": (show.show, (None, False, True, False, "json")),
         "logs 0": (logs.logs, (0, None, False)),
         "logs 3 --attempt=1": (logs.logs, (3, 1, False)),
         "verify": (proof.verify, (None, "table")),
@@ -177,8 +176,8 @@ def readings() -> dict[str, tuple]:
             importance.importance,
             (None, False, "loss", False, [0], ListFormat.TABLE),
         ),
-        "status": (commands.status, (False, "table")),
-        "status --format=json": (commands.status, (False, "json")),
+        "status": (show.status, (False, "table")),
+        "status --format=json": (show.status, (False, "json")),
     }
 
 
