@@ -98,7 +98,8 @@ def _show_chosen(
         only = formats.trial_json(found[0], record, metrics[found[0].number])
         typer.echo(formats.json_text(only))
     else:
-        typer.echo(formats.trials_text(found, record, form, metrics))
+        shape = form if is_front else _shape(form, top)
+        typer.echo(formats.trials_text(found, record, shape, metrics))
 
 
 def _show_confirmed(reader: Reader, record: StudyRecord, top: int | None, form: Format) -> None:
@@ -120,13 +121,18 @@ def _show_confirmed(reader: Reader, record: StudyRecord, top: int | None, form: 
     elif form == Format.ARGS:
         typer.echo(formats.trials_text(found, record, form))
     else:
-        typer.echo(output.best_text(found, record, form, ranking))
+        typer.echo(output.best_text(found, record, _shape(form, top), ranking))
     if form == Format.JSON:  # it says what was run again; and scripts may read both streams
         return
     is_shown = sys.stderr.isatty() and record.repeats == 1
     remark = output.remark(reader.path, doubt, ranking, is_shown=is_shown)
     if remark:
         typer.echo(remark, err=True)
+
+
+def _shape(form: Format, top: int | None) -> str:
+    """Return the form in which trials are written; the best one alone is no table."""
+    return "lines" if form == Format.TABLE and top is None else form
 
 
 def _chosen(

@@ -112,9 +112,9 @@ def best_json(
 
 
 def best_text(
-    trials: Sequence[TrialRecord], study: StudyRecord, form: Format, found: Ranking
+    trials: Sequence[TrialRecord], study: StudyRecord, form: str, found: Ranking
 ) -> str:
-    """Return the best trials as a table, with means and margins where some were run again."""
+    """Return the best trials as `trials_text` does, with means and margins of what was run again."""
     rows = {row.trial.number: row for row in found.ranked}
     if not any(trial.number in rows for trial in trials):
         return trials_text(trials, study, form)

@@ -78,14 +78,15 @@ def trial_json(
 def trials_text(
     trials: Sequence[TrialRecord],
     study: StudyRecord,
-    form: Format | ListFormat,
+    form: str,
     metrics: Mapping[int, Mapping[str, float]] | None = None,
     more: tuple[Sequence[str], Sequence[Sequence[object]]] | None = None,
     columns: Sequence[str] | None = None,
 ) -> str:
     """Return trials in one of the formats; `more` is a header and cells, to go after the value.
 
-    `columns` are those of a table, where they are chosen.
+    `columns` are those of a table, where they are chosen. The form "lines" is one trial for people,
+    a name and a value on each line.
     """
     if form == "json":
         last = metrics or {}
@@ -103,6 +104,8 @@ def trials_text(
             row[after:after] = cells
     if form == "csv":
         return csv_text(header, rows)
+    if form == "lines":
+        return facts(zip(header, rows[0], strict=True))
     return table(header, rows, "github" if form == "markdown" else "simple")
 
 
