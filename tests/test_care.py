@@ -100,7 +100,7 @@ def test_a_learning_search_remembers_a_failure_that_was_retried(tmp_path):
 def test_what_a_vanished_host_held_is_released(tmp_path):
     path = make_study(tmp_path)
     here = process.current()
-    far = process.Identity(**{**vars(here), "boot": "b", "machine": "m", "host": "far"})
+    far = process.Identity(**{**here._asdict(), "boot": "b", "machine": "m", "host": "far"})
     with Store(path) as store:
         for who in (far, here):
             worker = store.join(who, "0", "3", None)

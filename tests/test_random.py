@@ -336,7 +336,7 @@ def test_an_unknown_option():
 )
 def test_options_survive_a_file(options):
     stored = search.spec(options)
-    again = SearchSpec(**json.loads(json.dumps(vars(stored))))
+    again = SearchSpec(**json.loads(json.dumps(stored._asdict())))
     assert search.from_spec(again) == options
     assert stored.label == f"{options.name}/1"
 

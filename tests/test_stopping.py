@@ -267,7 +267,7 @@ def test_what_is_maximised_is_told_with_its_own_sign():
     attempt.add(0, {"loss": 0.5})
     decision = rules.decide(attempt, 0, 3)
     assert decision.facts == {"best": 0.5, "limit": 0.9, "trials": 1}
-    told = sentence(RuleSpec("median", 1), decision.facts)
+    told = sentence(RuleSpec("median", 1, {}), decision.facts)
     assert told == "best so far 0.5, median of 1 finished trials' running means 0.9"
 
 
@@ -315,5 +315,5 @@ def test_rules_that_make_no_sense(text, message):
 
 def test_facts_that_were_changed_are_told_all_the_same():
     decision = Decision(0, 1, 1, 0, 1, "stop", {"other": 1})
-    assert "not finite" in sentence(RuleSpec("median", 1), decision.facts)
-    assert sentence(RuleSpec("somebody's", 1), {"n": 3}) == "n 3"
+    assert "not finite" in sentence(RuleSpec("median", 1, {}), decision.facts)
+    assert sentence(RuleSpec("somebody's", 1, {}), {"n": 3}) == "n 3"

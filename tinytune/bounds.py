@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Protocol
 
-from tinytune.portable.scalars import rational
+from tinytune import portable
 
 LEAST, MOST = 5e-324, sys.float_info.max  # of the floats above 0
 _FIXED = "a fixed value needs no annotation"
@@ -114,6 +114,7 @@ def _step_problem(kind: str, low: float, high: float, step: float | None) -> str
         return None
     if not is_finite(step) or step <= 0:
         return f"step {shown(step)} must be a number above 0: change it, or leave it out"
+    rational = portable.scalars.rational
     count, rest = divmod(rational(high) - rational(low), rational(step))
     if count > 2**54:
         return f"step {step} is too small from {low} to {high}: leave it out"

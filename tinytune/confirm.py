@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
 
-from tinytune import student
 from tinytune.errors import TinytuneError, UsageError
 from tinytune.history import Goal, Progress, StudyRecord, TrialRecord
 from tinytune.store.reader import Reader
+
+if TYPE_CHECKING:
+    from tinytune import student
 
 LEVEL = 0.95  # of all intervals
 DEFAULT_TOP = 5
@@ -24,8 +26,7 @@ MOST = 1000  # configurations, and runs of each
 _LOOKED_AT = 50  # of the best trials, when it is guessed whether the objective is noisy
 
 
-@dataclass(frozen=True)
-class Gap:
+class Gap(NamedTuple):
     """How far a configuration lies behind the leader, in runs that share a seed."""
 
     difference: float  # above 0: it is worse in the mean
@@ -38,8 +39,7 @@ class Gap:
         return self.difference <= self.margin
 
 
-@dataclass(frozen=True)
-class Confirmed:
+class Confirmed(NamedTuple):
     """A configuration that was run again."""
 
     trial: TrialRecord  # the first that had it, with the value for which it was chosen
@@ -56,8 +56,7 @@ class Confirmed:
         return len(self.values) >= FEWEST
 
 
-@dataclass(frozen=True)
-class Ranking:
+class Ranking(NamedTuple):
     """All configurations that were run again, the best mean first; those with too few runs last."""
 
     goal: Goal
@@ -183,7 +182,7 @@ def progress(reader: Reader, goal: Goal) -> Progress:
     found = reader.progress(goal)
     if not found.repeats:
         return found
-    return replace(found, best=next(iter(best(reader, goal, 1)), None))
+    return found._replace(best=next(iter(best(reader, goal, 1)), None))
 
 
 def doubt(reader: Reader, record: StudyRecord, found: Ranking, trial: TrialRecord) -> str:
@@ -223,6 +222,8 @@ def _different(trials: Iterable[TrialRecord]) -> tuple[TrialRecord, TrialRecord]
 
 def confirmed(trial: TrialRecord, repeats: Sequence[TrialRecord], goal: Goal) -> Confirmed:
     """Return what a trial's new runs say of its configuration, before it is compared."""
+    from tinytune import student
+
     values = {
         t.repeat or 0: t.value for t in repeats if t.state == "complete" and t.value is not None
     }
@@ -244,6 +245,8 @@ def ranked(rows: Sequence[Confirmed], goal: Goal) -> list[Confirmed]:
     rows = sorted(rows, key=lambda row: _place(row, goal))
     if not rows or not rows[0].counts:
         return rows
+    from tinytune import student
+
     leader, *others = rows
     pairs = [
         [
@@ -260,7 +263,7 @@ def ranked(rows: Sequence[Confirmed], goal: Goal) -> list[Confirmed]:
         *(
             row
             if gap is None or gap.margin is None
-            else replace(row, gap=Gap(gap.mean, gap.margin, gap.count))
+            else row._replace(gap=Gap(gap.mean, gap.margin, gap.count))
             for row, gap in zip(others, gaps, strict=True)
         ),
     ]

@@ -9,11 +9,15 @@ accidents and casual edits.
 from __future__ import annotations
 
 import struct
-from hashlib import blake2b
-from hashlib import sha256 as _sha256
 from typing import Any
 
+try:
+    from _blake2 import blake2b  # hashlib's own; hashlib loads OpenSSL, for 2 ms
+except ImportError:
+    from hashlib import blake2b
+
 _REAL = struct.Struct("<cd").pack
+__all__ = ["START", "Sum", "blake2b", "digest", "sha256"]
 START = "0" * 32  # the link before the first one
 
 
@@ -24,7 +28,9 @@ def digest(*cells: object) -> str:
 
 def sha256(content: bytes) -> str:
     """Return the SHA-256 of some bytes, as 64 hexadecimal digits."""
-    return _sha256(content).hexdigest()
+    import hashlib
+
+    return hashlib.sha256(content).hexdigest()
 
 
 class Sum:

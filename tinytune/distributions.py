@@ -9,12 +9,10 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
+from tinytune import portable
 from tinytune.bounds import LEAST, MOST, interval_problem, is_finite, normal_problem, shown
-from tinytune.portable import scalars
-from tinytune.portable.scalars import mark, marks, rational, steps
 
 Value: TypeAlias = float | int | str | bool | None
 Json: TypeAlias = dict[str, object]
@@ -22,8 +20,7 @@ Json: TypeAlias = dict[str, object]
 _SMALLEST, _LARGEST = 2.0**-53, 1 - 2.0**-53  # an unbounded normal has no value at 0 and 1
 
 
-@dataclass(frozen=True)
-class Between:
+class Between(NamedTuple):
     """A condition's range, both ends included; None leaves an end open."""
 
     low: float | None = None
@@ -33,8 +30,28 @@ class Between:
 When: TypeAlias = Mapping[str, object]
 
 
-@dataclass(frozen=True)
-class Float:
+class _Frozen:
+    """Has its arguments as attributes, is equal to its like, and does not change.
+
+    So is a frozen dataclass, but to define it takes twenty times as long, and every command loads
+    this module.
+    """
+
+    def __eq__(self, other: object) -> bool:
+        return vars(self) == vars(other) if type(other) is type(self) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(tuple(value for name, value in vars(self).items() if name != "when"))
+
+    def __repr__(self) -> str:
+        arguments = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
+        return f"{type(self).__name__}({arguments})"
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"{self!r} does not change: make another one instead")
+
+
+class Float(_Frozen):
     """A real number from low to high, both included; `log` spaces it by ratios, `step` by steps.
 
     `when` names conditions on other parameters: `{"optimizer": "sgd"}`, a list of values, or a
@@ -44,10 +61,21 @@ class Float:
 
     low: float
     high: float
-    log: bool = False
-    step: float | None = None
-    when: When | None = field(default=None, hash=False)
-    prior: Normal | None = None
+    log: bool
+    step: float | None
+    when: When | None
+    prior: Normal | None
+
+    def __init__(
+        self,
+        low: float,
+        high: float,
+        log: bool = False,  # noqa: FBT001 - as people write it
+        step: float | None = None,
+        when: When | None = None,
+        prior: Normal | None = None,
+    ) -> None:
+        vars(self).update(low=low, high=high, log=log, step=step, when=when, prior=prior)
 
     def problem(self) -> str | None:
         """Return what is wrong with the arguments, or None."""
@@ -58,14 +86,17 @@ class Float:
         """The number of values, None where they are a continuum."""
         if self.step is None:
             return None
+        rational = portable.scalars.rational
         return int((rational(self.high) - rational(self.low)) / rational(self.step)) + 1
 
     def at(self, index: int) -> float:
         """Return the value of one step; exact arithmetic, so that 0.1 * 3 is 0.3."""
+        rational = portable.scalars.rational
         return float(rational(self.low) + index * rational(self.step or 0))
 
     def index(self, value: float) -> int:
         """Return which step a value is; ValueError where it is none."""
+        rational = portable.scalars.rational
         index = round((rational(value) - rational(self.low)) / rational(self.step or 1))
         if self.at(index) != value:
             raise ValueError(f"is not a multiple of the step {self.step} above {self.low}")
@@ -77,7 +108,7 @@ class Float:
         if size is not None:
             return self.at(_cell(u, size))
         if self.log:
-            return scalars.interpolate_log(self.low, self.high, u)
+            return portable.scalars.interpolate_log(self.low, self.high, u)
         if u >= 1:  # the sum below may miss it by the last bit
             return float(self.high)
         x = self.low + u * (self.high - self.low)
@@ -89,7 +120,7 @@ class Float:
         if self.size is not None:
             return _centre(self.index(x), self.size)
         if self.log:
-            return scalars.fraction_log(self.low, self.high, x)
+            return portable.scalars.fraction_log(self.low, self.high, x)
         return (x - self.low) / (self.high - self.low)
 
     def canonical(self, value: object) -> Value:
@@ -102,13 +133,13 @@ class Float:
     def spread(self, count: int) -> tuple[Value, ...]:
         """Return up to `count` values, evenly spaced with both ends."""
         if self.size is not None:
-            return tuple(self.at(step) for step in steps(count, self.size))
+            return tuple(self.at(step) for step in portable.scalars.steps(count, self.size))
         return tuple(dict.fromkeys(self.mark(place, count) for place in range(count)))
 
     def mark(self, place: int, count: int) -> float:
         """Return one of so many values, evenly spaced with both ends, of a range without a step."""
-        between = scalars.interpolate_log if self.log else scalars.interpolate
-        return between(self.low, self.high, mark(place, count))
+        between = portable.scalars.interpolate_log if self.log else portable.scalars.interpolate
+        return between(self.low, self.high, portable.scalars.mark(place, count))
 
     def has_room(self, count: int) -> bool:
         """Return whether so many values are sure to differ, by far more than a float's last bit."""
@@ -127,16 +158,26 @@ class Float:
                          "prior": _json(self.prior)})  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Int:
+class Int(_Frozen):
     """A whole number from low to high, both included; `log`, `step` and `prior` as for Float."""
 
     low: int
     high: int
-    log: bool = False
-    step: int | None = None
-    when: When | None = field(default=None, hash=False)
-    prior: Normal | None = None
+    log: bool
+    step: int | None
+    when: When | None
+    prior: Normal | None
+
+    def __init__(
+        self,
+        low: int,
+        high: int,
+        log: bool = False,  # noqa: FBT001 - as people write it
+        step: int | None = None,
+        when: When | None = None,
+        prior: Normal | None = None,
+    ) -> None:
+        vars(self).update(low=low, high=high, log=log, step=step, when=when, prior=prior)
 
     def problem(self) -> str | None:
         """Return what is wrong with the arguments, or None."""
@@ -165,7 +206,7 @@ class Int:
         """Return the value at 0 <= u <= 1; each gets the part of the interval that rounds to it."""
         if not self.log:
             return self.at(_cell(u, self.size))
-        x = scalars.interpolate_log(self.low - 0.5, self.high + 0.5, u)
+        x = portable.scalars.interpolate_log(self.low - 0.5, self.high + 0.5, u)
         return min(max(round(x), self.low), self.high)
 
     def to_unit(self, value: Value) -> float:
@@ -173,7 +214,7 @@ class Int:
         x = int(_number(value))
         if not self.log:
             return _centre(self.index(x), self.size)
-        return scalars.fraction_log(self.low - 0.5, self.high + 0.5, x)
+        return portable.scalars.fraction_log(self.low - 0.5, self.high + 0.5, x)
 
     def canonical(self, value: object) -> Value:
         """Return value as this parameter stores it; ValueError says why it cannot be."""
@@ -186,9 +227,10 @@ class Int:
     def spread(self, count: int) -> tuple[Value, ...]:
         """Return up to `count` values, evenly spaced with both ends."""
         if self.log:
-            ends = (scalars.interpolate_log(self.low, self.high, u) for u in marks(count))
+            scalars = portable.scalars
+            ends = (scalars.interpolate_log(self.low, self.high, u) for u in scalars.marks(count))
             return tuple(dict.fromkeys(round(x) for x in ends))
-        return tuple(self.at(step) for step in steps(count, self.size))
+        return tuple(self.at(step) for step in portable.scalars.steps(count, self.size))
 
     def to_json(self) -> Json:
         """Return the arguments as JSON."""
@@ -197,8 +239,7 @@ class Int:
                          "prior": _json(self.prior)})  # fmt: skip
 
 
-@dataclass(frozen=True, init=False)
-class Choice:
+class Choice(_Frozen):
     """One of some options: text, numbers, True, False or None; `ordered` says they have an order.
 
     `weights` are relative probabilities for searches that draw at random.
@@ -207,7 +248,7 @@ class Choice:
     options: tuple[Value, ...]
     weights: tuple[float, ...] | None
     ordered: bool
-    when: When | None = field(hash=False)
+    when: When | None
 
     def __init__(
         self,
@@ -216,13 +257,8 @@ class Choice:
         ordered: bool = False,
         when: When | None = None,
     ) -> None:
-        for name, value in (
-            ("options", options),
-            ("weights", tuple(weights) if isinstance(weights, Iterable) else weights),
-            ("ordered", ordered),
-            ("when", when),
-        ):
-            object.__setattr__(self, name, value)
+        shares = tuple(weights) if isinstance(weights, Iterable) else weights
+        vars(self).update(options=options, weights=shares, ordered=ordered, when=when)
 
     def problem(self) -> str | None:
         """Return what is wrong with the arguments, or None."""
@@ -265,7 +301,7 @@ class Choice:
         """Return the option at 0 <= u <= 1; each has a share as large as its weight."""
         if self.weights is None:
             return self.options[_cell(u, self.size)]
-        *cuts, _ = scalars.shares(self.weights)
+        *cuts, _ = portable.scalars.shares(self.weights)
         return self.options[sum(u >= cut for cut in cuts)]
 
     def to_unit(self, value: Value) -> float:
@@ -273,7 +309,7 @@ class Choice:
         index = self.index(value)
         if self.weights is None:
             return _centre(index, self.size)
-        cuts = [0.0, *scalars.shares(self.weights)]
+        cuts = [0.0, *portable.scalars.shares(self.weights)]
         return (cuts[index] + cuts[index + 1]) / 2
 
     def index(self, value: object) -> int:
@@ -289,7 +325,7 @@ class Choice:
 
     def spread(self, count: int) -> tuple[Value, ...]:
         """Return up to `count` options, evenly spaced."""
-        return tuple(self.options[step] for step in steps(count, self.size))
+        return tuple(self.options[step] for step in portable.scalars.steps(count, self.size))
 
     def to_json(self) -> Json:
         """Return the arguments as JSON."""
@@ -298,15 +334,24 @@ class Choice:
                          "ordered": self.ordered})  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Normal:
+class Normal(_Frozen):
     """A normal (Gaussian) number with this mean and standard deviation, cut to [low, high]."""
 
     mean: float
     sd: float
-    low: float | None = None
-    high: float | None = None
-    when: When | None = field(default=None, hash=False)
+    low: float | None
+    high: float | None
+    when: When | None
+
+    def __init__(
+        self,
+        mean: float,
+        sd: float,
+        low: float | None = None,
+        high: float | None = None,
+        when: When | None = None,
+    ) -> None:
+        vars(self).update(mean=mean, sd=sd, low=low, high=high, when=when)
 
     def problem(self) -> str | None:
         """Return what is wrong with the arguments, or None."""
@@ -326,14 +371,14 @@ class Normal:
             return float(high)
         start, end = self.share
         p = _cut(start + u * (end - start), _SMALLEST, _LARGEST)
-        x = self.mean + self.sd * scalars.normal_quantile(p)
+        x = self.mean + self.sd * portable.scalars.normal_quantile(p)
         return _cut(self._from_line(x), low, high)
 
     def to_unit(self, value: Value) -> float:
         """Return the probability, within the bounds, of a smaller value."""
         start, end = self.share
         z = (self._to_line(float(_number(value))) - self.mean) / self.sd
-        return _cut((scalars.normal_cdf(z) - start) / (end - start), 0.0, 1.0)
+        return _cut((portable.scalars.normal_cdf(z) - start) / (end - start), 0.0, 1.0)
 
     def canonical(self, value: object) -> Value:
         """Return value as this parameter stores it; ValueError says why it cannot be."""
@@ -357,7 +402,7 @@ class Normal:
     def share(self) -> tuple[float, float]:
         """The probabilities below the two bounds."""
         low, high = ((self._to_line(bound) - self.mean) / self.sd for bound in self.limits)
-        return scalars.normal_cdf(low), scalars.normal_cdf(high)
+        return portable.scalars.normal_cdf(low), portable.scalars.normal_cdf(high)
 
     def _to_line(self, value: float) -> float:
         return value
@@ -366,7 +411,6 @@ class Normal:
         return x
 
 
-@dataclass(frozen=True)
 class LogNormal(Normal):
     """A number whose logarithm is normal; mean and sd are the logarithm's, low and high its own."""
 
@@ -381,10 +425,10 @@ class LogNormal(Normal):
         return max(low, LEAST), high
 
     def _to_line(self, value: float) -> float:
-        return scalars.log(value)
+        return portable.scalars.log(value)
 
     def _from_line(self, x: float) -> float:
-        return scalars.exp(x)
+        return portable.scalars.exp(x)
 
 
 Distribution: TypeAlias = Float | Int | Choice | Normal | LogNormal
@@ -454,7 +498,7 @@ def believed(of: Float | Int) -> Normal:
     prior = of.prior or Normal(0.0, 1.0)
     floor = -math.inf if type(prior) is Normal else 0.0
     low, high = (None if bound <= floor else float(bound) for bound in (of.low, of.high))
-    return replace(prior, low=low, high=high)
+    return type(prior)(prior.mean, prior.sd, low, high, prior.when)
 
 
 def _json(prior: Normal | None) -> Json | None:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import struct
 import threading
 from functools import lru_cache
-from hashlib import blake2b
 from typing import TYPE_CHECKING
+
+from tinytune.digest import blake2b
 
 if TYPE_CHECKING:
     import numpy as np

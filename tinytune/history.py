@@ -1,18 +1,13 @@
 """The frozen records that the study file, the searches and the faces speak in.
 
-Most are named tuples, which are defined and made several times as fast as dataclasses: every
-command loads this module, and a trial makes a dozen of them. Those that searches are told, and
-those with a mapping by default, are dataclasses.
+They are named tuples, which are defined and made several times as fast as dataclasses: every
+command loads this module, and a trial makes a dozen of them. Annotations are no texts here: of
+those `NamedTuple` would compile each one.
 """
-
-from __future__ import annotations
 
 import json
 import math
-import re
-import shlex
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from tinytune.errors import UsageError
@@ -22,7 +17,7 @@ from tinytune.space import Params, Space
 State: TypeAlias = Literal["waiting", "running", "complete", "stopped", "paused", "failed"]
 STATES: tuple[State, ...] = ("waiting", "running", "complete", "stopped", "paused", "failed")
 _ENDED: tuple[State, ...] = STATES[2:]
-_PLAIN = re.compile(r"([\w@%+=:./-]|\{\w+\})+", re.ASCII)  # what needs no quotes
+_NONE: dict[Any, Any] = {}  # shared by records, which nobody changes
 Direction: TypeAlias = Literal["minimize", "maximize"]
 
 
@@ -77,13 +72,12 @@ def check_goals(goals: Sequence[Goal]) -> None:
             )
 
 
-@dataclass(frozen=True)
-class SearchSpec:
+class SearchSpec(NamedTuple):
     """A search as a study names it."""
 
     name: str
     version: int
-    options: dict[str, object] = field(default_factory=dict)
+    options: dict[str, object]
 
     @property
     def label(self) -> str:
@@ -91,13 +85,12 @@ class SearchSpec:
         return f"{self.name}/{self.version}"
 
 
-@dataclass(frozen=True)
-class RuleSpec:
+class RuleSpec(NamedTuple):
     """A stopping rule as a study names it; rules that are joined are several."""
 
     name: str
     version: int
-    options: dict[str, object] = field(default_factory=dict)
+    options: dict[str, object]
 
 
 class Command(NamedTuple):
@@ -109,14 +102,17 @@ class Command(NamedTuple):
     @property
     def text(self) -> str:
         """The arguments as they are typed in a shell, which leaves {name} alone."""
+        import re
+        import shlex
+
+        plain = re.compile(r"([\w@%+=:./-]|\{\w+\})+", re.ASCII)  # what needs no quotes
         return " ".join(
-            argument if _PLAIN.fullmatch(argument) else shlex.quote(argument)
+            argument if plain.fullmatch(argument) else shlex.quote(argument)
             for argument in self.arguments
         )
 
 
-@dataclass(frozen=True)
-class ObjectiveReference:
+class ObjectiveReference(NamedTuple):
     """Where the objective can be found again: a file (seen from two places), a module, a command.
 
     Of a command the path is that of the folder in which it runs.
@@ -135,7 +131,7 @@ class ObjectiveReference:
 
     def to_json(self) -> dict[str, Any]:
         """Return the reference as JSON; what a function has not is left out."""
-        known = asdict(self)
+        known = self._asdict()
         if self.command is None:
             del known["command"]
         else:
@@ -166,8 +162,7 @@ class Environment(NamedTuple):
         return known
 
 
-@dataclass(frozen=True)
-class Finished:
+class Finished(NamedTuple):
     """A trial that ended, as a learning search is told of it; value is None where it failed."""
 
     number: int  # below 0: a lesson
@@ -175,7 +170,7 @@ class Finished:
     params: Params
     value: float | None
     told: int = 0  # tick
-    values: dict[str, float] = field(default_factory=dict)  # all results by name
+    values: dict[str, float] = _NONE  # all results by name
     violation: float | None = None  # by how much it misses what the study's results have to meet
     goals: tuple[float, ...] = ()  # of several objectives, all of which are to be small
     rungs: tuple[tuple[int, float], ...] = ()  # reports and value there, small good; infinite: none
@@ -298,21 +293,19 @@ class Decision(NamedTuple):
     facts: dict[str, float | int]  # what it compared
 
 
-@dataclass(frozen=True)
-class Pending:
+class Pending(NamedTuple):
     """A trial whose configuration is known and whose result is not."""
 
     number: int
     params: Params
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How a trial ended, as its worker tells it."""
 
     state: State
     value: float | None = None
-    values: dict[str, float] = field(default_factory=dict)
+    values: dict[str, float] = _NONE
     error: str | None = None
     traceback: str | None = None
     violation: float | None = None  # by how much it misses what results have to meet; 0: not at all
@@ -443,16 +436,15 @@ class Note(NamedTuple):
     time: float  # Unix seconds
 
 
-@dataclass(frozen=True)
-class Progress:
+class Progress(NamedTuple):
     """How far a study is; runs that confirm a configuration are counted by themselves."""
 
     counts: dict[State, int]
     budget: int | None
     best: TrialRecord | None
     steps: int = 0  # reported by all trials
-    repeats: dict[State, int] = field(default_factory=dict)
-    spent: dict[str, float] = field(default_factory=dict)  # seconds of attempts, by their endings
+    repeats: dict[State, int] = _NONE
+    spent: dict[str, float] = _NONE  # seconds of attempts, by their endings
     is_spent: bool = False  # all the seconds that the study was given
     removed: int = 0  # of them, trials that do not count any more
 

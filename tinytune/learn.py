@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from tinytune import requirement, search
@@ -38,7 +38,7 @@ def learned(record: StudyRecord, paths: Sequence[Path]) -> tuple[StudyRecord, li
     taught = [_taught(record, path) for path in paths]
     every = [lesson for each in taught for lesson in each.lessons]
     numbered = tuple(
-        lesson._replace(result=replace(lesson.result, number=place - len(every)))
+        lesson._replace(result=lesson.result._replace(number=place - len(every)))
         for place, lesson in enumerate(every)
     )
     return record._replace(lessons=numbered), [each.text for each in taught]

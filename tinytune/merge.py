@@ -11,7 +11,6 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -243,4 +242,4 @@ def _seen_from(objective: ObjectiveReference, path: Path, output: Path) -> Objec
     if objective.beside_study is None:
         return objective
     place = path.resolve().parent / objective.beside_study
-    return replace(objective, beside_study=os.path.relpath(place, output.resolve().parent))
+    return objective._replace(beside_study=os.path.relpath(place, output.resolve().parent))

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -47,14 +46,14 @@ class Repeated:
             trial.used = one.used
             if outcome.state == "failed":
                 where = f"run {repeat + 1} of {self._repeats}"
-                return replace(outcome, error=f"{where}: {outcome.error}")
+                return outcome._replace(error=f"{where}: {outcome.error}")
             if outcome.state == "stopped" or one.should_stop or outcome.value is None:
                 return outcome  # by a rule that its own reports have met
             found.append(outcome)
             try:
                 trial.record(repeat, {METRIC: outcome.value})
             except TrialStopped:
-                return replace(mean(found, self._goal), state="stopped")
+                return mean(found, self._goal)._replace(state="stopped")
         return mean(found, self._goal)
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from tinytune import draw, expression
+from tinytune import portable
 from tinytune.bounds import is_finite, shown
 from tinytune.distributions import (
     Between,
@@ -25,8 +24,9 @@ from tinytune.distributions import (
     same,
 )  # fmt: skip
 from tinytune.errors import SpaceError
-from tinytune.expression import Expression, ExpressionError
-from tinytune.portable.scalars import rational
+
+if TYPE_CHECKING:
+    from tinytune.expression import Expression
 
 Params: TypeAlias = dict[str, Value]
 
@@ -34,8 +34,7 @@ MISSING = object()  # a parameter without a default
 _DRAWS = 10_000  # attempts to meet the constraints before giving up
 
 
-@dataclass(frozen=True)
-class Condition:
+class Condition(NamedTuple):
     """A parameter exists only where another one has one of these values, or lies in a range."""
 
     name: str
@@ -63,8 +62,7 @@ class Condition:
         return {"low": self.between.low, "high": self.between.high}
 
 
-@dataclass(frozen=True)
-class Parameter:
+class Parameter(NamedTuple):
     """A name, what it may be, its default (MISSING if none), and when it exists."""
 
     name: str
@@ -86,12 +84,13 @@ class Parameter:
         return entry
 
 
-@dataclass(frozen=True)
-class Space:
-    """Every configuration that a search may suggest. Build one with `Space.of`."""
-
+class _Parts(NamedTuple):
     parameters: tuple[Parameter, ...]
     constraints: tuple[Expression, ...] = ()
+
+
+class Space(_Parts):
+    """Every configuration that a search may suggest. Build one with `Space.of`."""
 
     @classmethod
     def of(
@@ -166,6 +165,8 @@ class Space:
 
     def sample(self, seed: int, number: int, purpose: str) -> Params:
         """Return a random configuration that meets the constraints; pure in its arguments."""
+        from tinytune import draw
+
         for attempt in range(_DRAWS):
             if self.has_conditions:
                 params = self.from_units(partial(draw.uniform, seed, number, purpose, draw=attempt))
@@ -186,6 +187,8 @@ class Space:
         """Return whether every constraint holds whose parameters are all active."""
         if not self.constraints:
             return True
+        from tinytune.expression import ExpressionError
+
         try:
             return all(
                 constraint.holds(params)
@@ -379,8 +382,8 @@ def _reaches(other: Distribution, between: Between) -> bool:
     most = high if between.high is None else min(high, between.high)
     if least > most or isinstance(other, Normal) or other.size is None:
         return bool(least <= most)
-    step = rational(other.step or 1)
-    first = math.ceil((rational(least) - rational(low)) / step)
+    step = portable.scalars.rational(other.step or 1)
+    first = math.ceil((portable.scalars.rational(least) - portable.scalars.rational(low)) / step)
     return other.at(first) <= most
 
 
@@ -402,9 +405,11 @@ def _in_order_of_conditions(parameters: tuple[Parameter, ...]) -> tuple[Paramete
 def _constraint(text: str, distributions: Mapping[str, Distribution]) -> Expression:
     if not isinstance(text, str):
         raise SpaceError(f"constraint {shown(text)} is not a text: write where='a * b <= 100'")
+    from tinytune import expression
+
     try:
         constraint = expression.parse(text)
-    except ExpressionError as error:
+    except expression.ExpressionError as error:
         raise SpaceError(f"constraint {error}") from error
     unknown = constraint.names - distributions.keys()
     if unknown:

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import accumulate, groupby
+from typing import NamedTuple
 
 from tinytune.history import Removal, StudyRecord, Version
 
 _END = 1 << 62  # above all numbers of trials
 
 
-@dataclass(frozen=True)
-class Era:
+class Era(NamedTuple):
     """Versions of a study, one after another, that have the same stopping rules."""
 
     place: int  # of the first of them, among the records
@@ -28,8 +27,7 @@ class Era:
         return number in self.trials and number not in removed
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """A study that was merged into this one: its trial n is trial first + n here, and so on."""
 
     start: int  # what had tick t there has start + t here

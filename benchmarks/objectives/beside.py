@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import math
 import statistics
-from dataclasses import replace
 
 from benchmarks.objectives.problems import Point, problem
 from tinytune import requirement, search
@@ -44,7 +43,7 @@ def within(where: str, budget: float, seed: int, *, is_told: bool) -> tuple[floa
             least = min(least, error)
         number += 1
         done = Finished(number - 1, "complete", params, error, number, {"f": error})
-        fold.tell([replace(done, seconds=10**size)])
+        fold.tell([done._replace(seconds=10**size)])
     return least, number
 
 

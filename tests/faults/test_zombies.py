@@ -148,7 +148,7 @@ def test_a_process_is_known_by_more_than_its_number(monkeypatch):
     assert process.is_dead(here) is False
 
     def changed(**facts):
-        return process.is_dead(process.Identity(**{**vars(here), **facts}))
+        return process.is_dead(process.Identity(**{**here._asdict(), **facts}))
 
     assert changed(birth="1") is True  # the number was given to another process
     assert changed(namespace="pid:[1]") is None  # a container's
@@ -160,7 +160,7 @@ def test_a_process_is_known_by_more_than_its_number(monkeypatch):
 
 def test_a_process_that_waits_to_be_reaped_is_dead():
     child = subprocess.Popen([sys.executable, "-c", "pass"])
-    identity = process.Identity(**{**vars(process.current()), "pid": child.pid,
+    identity = process.Identity(**{**process.current()._asdict(), "pid": child.pid,
                                    "birth": process.birth(child.pid) or ""})  # fmt: skip
     await_true(lambda: process.is_dead(identity) is True)
     assert Path(f"/proc/{child.pid}").exists()

@@ -111,10 +111,8 @@ def best_json(
     ]
 
 
-def best_text(
-    trials: Sequence[TrialRecord], study: StudyRecord, form: str, found: Ranking
-) -> str:
-    """Return the best trials as `trials_text` does, with means and margins of what was run again."""
+def best_text(trials: Sequence[TrialRecord], study: StudyRecord, form: str, found: Ranking) -> str:
+    """Return the best trials as `trials_text` does, with what running them again has shown."""
     rows = {row.trial.number: row for row in found.ranked}
     if not any(trial.number in rows for trial in trials):
         return trials_text(trials, study, form)

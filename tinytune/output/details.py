@@ -203,7 +203,7 @@ def status_json(reader: Reader, study: StudyRecord, progress: Progress) -> dict[
         "goals": [{"name": goal.name, "direction": goal.direction} for goal in study.goals],
         "search": {"name": study.search.name, "version": study.search.version,
                    "options": study.search.options, "at_work": at_work(reader, study)},
-        "stopping": [vars(rule) for rule in study.stopping],
+        "stopping": [rule._asdict() for rule in study.stopping],
         "audit": study.audit,
         "repeats": study.repeats,
         "learned_from": [

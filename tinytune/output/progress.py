@@ -7,7 +7,6 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -72,8 +71,7 @@ class Live:
         took = time.monotonic() - now
         self._due = now + (max(0.2, 20 * took) if self._terminal else LINE_SECONDS)
         if self._repeats_only:
-            progress = replace(
-                progress,
+            progress = progress._replace(
                 counts={state: progress.repeats.get(state, 0) for state in STATES},
                 budget=sum(progress.repeats.values()),
             )

@@ -9,7 +9,6 @@ weights. A parameter that is not active keeps its coordinate, which has no effec
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -42,7 +41,7 @@ class Cube:
         looked_at = _looked_at(space)
         self._constrained = [i for i, name in enumerate(self.names) if name in looked_at]
         parameters = tuple(space.parameters[i] for i in self._constrained)
-        self._part = replace(space, parameters=parameters)
+        self._part = space._replace(parameters=parameters)
         """The space of the parameters that decide whether the constraints hold."""
         self._allows = lru_cache(maxsize=100_000)(self._allows_at)
         defaults = {p.name: p.default for p in space.parameters if p.default is not MISSING}

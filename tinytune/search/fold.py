@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import TypeVar
 
 from tinytune import draw, requirement, search
@@ -67,7 +66,7 @@ class Fold:
             if not self._is_plain and self.learns:
                 self._results.append(several.with_goals(known, self._goals, self._requirements))
             elif known.value is not None and self._goals[0].direction == "maximize":
-                self._working.tell(replace(known, value=-known.value))
+                self._working.tell(known._replace(value=-known.value))
             else:
                 self._working.tell(known)
 
@@ -85,7 +84,7 @@ class Fold:
                 params = self._space.checked(params)
             except SpaceError:
                 return None
-        return replace(trial, number=number, params=params)
+        return trial._replace(number=number, params=params)
 
     def suggest(self, number: int, pending: Sequence[Pending]) -> Params | None:
         """Return the configuration of trial `number`, None when there is none left.
@@ -127,7 +126,7 @@ class Fold:
         plain = several.plain(results, weights)
         values = several.penalised(plain, results)
         now = [
-            replace(result, value=value, plain=plain_value)
+            result._replace(value=value, plain=plain_value)
             for result, value, plain_value in zip(results, values, plain, strict=True)
         ]
         if now[: len(self._heard)] != self._heard:
@@ -142,7 +141,7 @@ class Fold:
             return self._results
         results = rungs.latest(self._results)
         values = rungs.values(results, len(self._space.parameters))
-        return [replace(r, value=value) for r, value in zip(results, values, strict=True)]
+        return [r._replace(value=value) for r, value in zip(results, values, strict=True)]
 
     def label(self, number: int) -> str:
         """Return name and version of the search, and of the one that it has chosen for a trial."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import lru_cache
 
 from tinytune import draw, pareto
@@ -38,7 +37,7 @@ def with_goals(
     )
     first = values[0] if math.isfinite(values[0]) else None
     missed = excesses(requirements, known if is_known else {})
-    return replace(result, value=first, goals=values if len(goals) > 1 else (), excess=missed)
+    return result._replace(value=first, goals=values if len(goals) > 1 else (), excess=missed)
 
 
 def values(results: Sequence[Finished], weights: Sequence[float] | None) -> list[float | None]:

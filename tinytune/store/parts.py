@@ -165,7 +165,7 @@ def part(row: Sequence[Any]) -> Part:
 
 def values(part: Part) -> tuple[object, ...]:
     """Return a part's row."""
-    *known, defaults, source, chain = vars(part).values()
+    *known, defaults, source, chain = part
     return (*known, int(defaults), source, chain)
 
 

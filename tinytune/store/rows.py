@@ -10,7 +10,6 @@ import re
 from collections.abc import Sequence
 from typing import Any, TypeAlias, cast
 
-from tinytune import requirement
 from tinytune.draw import SEED_LIMIT
 from tinytune.history import (
     STATES,
@@ -40,8 +39,8 @@ from tinytune.process import Identity
 from tinytune.space import Space
 from tinytune.store import cells
 
-_SUFFIX = re.compile(r"(\.[A-Za-z0-9]{1,16})?")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
+_SUFFIX = r"(\.[A-Za-z0-9]{1,16})?"
+_SHA256 = r"[0-9a-f]{64}"
 
 
 def study(row: Sequence[Any]) -> StudyRecord:
@@ -78,7 +77,12 @@ def study(row: Sequence[Any]) -> StudyRecord:
 
 
 def _requirements(found: object) -> tuple[str, ...]:
-    return tuple(each.text for each in requirement.parsed(map(cells.text, cells.items(found))))
+    texts = tuple(map(cells.text, cells.items(found)))
+    if texts:
+        from tinytune import requirement
+
+        requirement.parsed(texts)
+    return texts
 
 
 def stopping(text: object) -> tuple[tuple[RuleSpec, ...], float]:
@@ -363,9 +367,9 @@ def checkpoint(row: Sequence[Any]) -> Checkpoint:
     trial, attempted, sequence, tick, saved, kind, suffix, size, sha256, is_beside = row
     if kind not in {"bytes", "file", "folder"}:
         raise ValueError(f"there is no kind {kind!r:.40}")
-    if not _SUFFIX.fullmatch(cells.text(suffix)):  # it becomes part of a file's name
+    if not re.fullmatch(_SUFFIX, cells.text(suffix)):  # it becomes part of a file's name
         raise ValueError(f"{suffix!r:.40} is no suffix")
-    if not _SHA256.fullmatch(cells.text(sha256)):
+    if not re.fullmatch(_SHA256, cells.text(sha256)):
         raise ValueError(f"{sha256!r:.40} is no SHA-256")
     return Checkpoint(
         cells.whole(trial),

@@ -216,7 +216,7 @@ class _Run:
         self.options, self._curves, self._times = options, curves, times
         self._tells_all = always_tells
         self.record = StudyRecord(
-            _SPACE, SearchSpec("random", 1), (Goal(_METRIC, direction),), {}, _SEED,
+            _SPACE, SearchSpec("random", 1, {}), (Goal(_METRIC, direction),), {}, _SEED,
             use_defaults=False, budget=None, objective=ObjectiveReference("rule"),
             stopping=stopping.specs([options]),
         )  # fmt: skip
