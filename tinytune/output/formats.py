@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 import re
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
 from tinytune.errors import UsageError
 from tinytune.history import StudyRecord, TrialRecord
 
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-_UNSAFE = re.compile(r"[\x7f-\x9f\ud800-\udfff]")
+# Compiled when they are first used: each takes as long as the rest of this module, or longer.
+_COLOUR = r"\x1b\[[0-9;]*m"
+_CONTROL = r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]"
+_UNSAFE = r"[\x7f-\x9f\ud800-\udfff]"
+_FORMULA = r"[\s\x00]*[=+\-@]|[\t\r]"
 _TIMES = ("started", "finished")
 _FACTS = (
     *("value", "seconds", "cpu_seconds", "memory_mb", "steps", "origin", "search", "attempt"),
     *("deaths", "seed", *_TIMES, "confirms", "repeat", "error", "tags"),
 )
 _ATTRIBUTES = {"number", "state", *_FACTS}
-_FORMULA = re.compile(r"[\s\x00]*[=+\-@]|[\t\r]")
 
 
 class Format(StrEnum):
@@ -159,11 +156,13 @@ def check_detail_format(form: str) -> None:
 def json_text(value: object) -> str:
     """Return JSON for scripts, with control characters and lone surrogates written as escapes."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
-    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return re.sub(_UNSAFE, lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def arguments(trial: TrialRecord) -> str:
     """Return a configuration as command-line arguments: `--lr 0.1 --momentum 0.9`."""
+    import shlex
+
     return " ".join(
         f"--{name.replace('_', '-')} {shlex.quote(_plain(value))}"
         for name, value in (trial.params or {}).items()
@@ -194,6 +193,9 @@ def facts(pairs: Iterable[tuple[str, object]]) -> str:
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Return CSV; a text that a spreadsheet would take for a formula gets a quote before it."""
+    import csv
+    import io
+
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow([_csv_cell(name) for name in header])
@@ -205,6 +207,8 @@ def iso_time(seconds: float | None) -> str | None:
     """Return a Unix time as ISO 8601 in UTC, to the millisecond."""
     if seconds is None:
         return None
+    from datetime import UTC, datetime
+
     return (
         datetime.fromtimestamp(seconds, UTC)
         .isoformat(timespec="milliseconds")
@@ -219,13 +223,13 @@ def counted(count: int, noun: str) -> str:
 
 def clean(text: str) -> str:
     """Return one line of text without the characters that could steer a terminal."""
-    return _CONTROL.sub("�", text).replace("\n", "⏎")
+    return text if text.isprintable() else re.sub(_CONTROL, "�", text).replace("\n", "⏎")
 
 
 def clean_text(text: str) -> str:
     """Return lines of text without the characters that could steer a terminal, or colours."""
-    lines = _COLOUR.sub("", text).replace("\r\n", "\n").replace("\r", "\n").expandtabs().split("\n")
-    return "\n".join(_CONTROL.sub("�", line) for line in lines)
+    plain = re.sub(_COLOUR, "", text).replace("\r\n", "\n").replace("\r", "\n").expandtabs()
+    return "\n".join(re.sub(_CONTROL, "�", line) for line in plain.split("\n"))
 
 
 def number_text(value: object) -> str:
@@ -265,7 +269,7 @@ def _is_number(text: str) -> bool:
 def _csv_cell(value: object) -> object:
     if isinstance(value, str):
         text = clean(value)
-        return f"'{text}" if _FORMULA.match(value) else text
+        return f"'{text}" if re.match(_FORMULA, value) else text
     return repr(value) if isinstance(value, float) else value
 
 

@@ -10,7 +10,7 @@ from typing import Any
 LONGEST_NAME = 4096  # characters of a name or a path
 LATEST = 253_402_300_799.0  # the end of the year 9999, Unix seconds
 _INTEGER_LIMIT = 1 << 62  # ticks and numbers stay far below what SQLite can count to
-_DOTTED = re.compile(r"[^\W\d]\w*(\.([^\W\d]\w*|<locals>))*")
+_DOTTED = r"[^\W\d]\w*(\.([^\W\d]\w*|<locals>))*"
 
 
 _encoder = json.JSONEncoder(ensure_ascii=False)  # json.dumps would make one for each call
@@ -90,7 +90,8 @@ def text(value: object) -> str:
 def name(value: object) -> str:
     """Return the name of something in Python, perhaps with dots in it."""
     found = text(value)
-    if len(found) > LONGEST_NAME or not _DOTTED.fullmatch(found):
+    is_name = found.isidentifier() or re.fullmatch(_DOTTED, found)
+    if len(found) > LONGEST_NAME or not is_name:
         raise ValueError(f"{found!r:.40} is no name")
     return found
 

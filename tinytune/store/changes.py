@@ -97,7 +97,7 @@ def search_json(search: SearchSpec) -> str:
 
 def stopping_json(rules: Sequence[RuleSpec], audit: float) -> str | None:
     """Return stopping rules as they are stored."""
-    return written({"rules": list(map(vars, rules)), "audit": audit}) if rules else None
+    return written({"rules": [rule._asdict() for rule in rules], "audit": audit}) if rules else None
 
 
 def odd_ticks(ticks: Sequence[Any], last: int) -> tuple[int, int]:
