@@ -2,13 +2,16 @@
 
 import re
 import sqlite3
+from contextlib import closing
+from itertools import chain
 from pathlib import Path
 
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
 from tests.studies import make_study, run_all
-from tinytune.schema import APPLICATION_ID, SCHEMA_VERSION, migrate, schema_sql
+from tinytune.digest import digest
+from tinytune.schema import APPLICATION_ID, BUILT, BUILT_OF, SCHEMA_VERSION, migrate, schema_sql
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -16,6 +19,13 @@ ROOT = Path(__file__).resolve().parents[1]
 def test_there_is_one_copy_of_the_schema():
     assert not (ROOT / "tinytune" / "schema.sql").exists()
     assert schema_sql() == (ROOT / "schema.sql").read_text(encoding="utf-8")
+
+
+def test_how_a_study_is_built_is_known():
+    with closing(sqlite3.connect(":memory:")) as memory:
+        memory.executescript(schema_sql())
+        found = digest(*chain.from_iterable(memory.execute(BUILT_OF)))
+    assert found == BUILT, f"write {found!r} into tinytune/schema.py"
 
 
 def test_every_table_is_strict_and_commented():

@@ -9,7 +9,7 @@ pairs.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from tinytune.errors import TinytuneError, UsageError
@@ -198,26 +198,17 @@ def doubt(reader: Reader, record: StudyRecord, found: Ranking, trial: TrialRecor
         return f"{alone}, in which it was better than what was run again"
     if found.ranked:  # nothing is left to chance
         return ""
-    pair = _different(reader.best(record.goals[0], _LOOKED_AT))
-    if pair is not None:
-        first, second = pair
-        return (
-            f"{alone}, and trials {first.number} and {second.number} gave {first.value:g} and "
-            f"{second.value:g} for the same configuration"
-        )
+    seen: dict[str, tuple[int, float]] = {}
+    for number, value, params in reader.best_texts(record.goals[0], _LOOKED_AT):
+        first, before = seen.setdefault(params, (number, value))
+        if value != before:
+            return (
+                f"{alone}, and trials {first} and {number} gave {before:g} and {value:g} for the "
+                "same configuration"
+            )
     if record.search.options.get("allow_repeats") is True:
         return f"{alone}, of a noisy objective"
     return ""
-
-
-def _different(trials: Iterable[TrialRecord]) -> tuple[TrialRecord, TrialRecord] | None:
-    """Return two trials of one configuration that gave different values."""
-    seen: dict[str, TrialRecord] = {}
-    for trial in trials:
-        first = seen.setdefault(_key(trial), trial)
-        if first.value != trial.value:
-            return first, trial
-    return None
 
 
 def confirmed(trial: TrialRecord, repeats: Sequence[TrialRecord], goal: Goal) -> Confirmed:

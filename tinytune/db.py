@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeAlias, TypeVar
@@ -30,7 +31,7 @@ from tinytune.files import (
     status,
 )
 from tinytune.queue import Queue
-from tinytune.schema import APPLICATION_ID, BUILT_OF, SCHEMA_VERSION, migrate, schema_sql
+from tinytune.schema import APPLICATION_ID, BUILT, BUILT_OF, SCHEMA_VERSION, migrate, schema_sql
 
 BUSY_SECONDS = 60.0  # how long to wait for other processes' transactions before giving up
 CHECKPOINT_SECONDS = 1.0  # at most so often is the journal folded into the file
@@ -420,10 +421,12 @@ def _check_schema(database: Database) -> None:
     Views are made for each study; the store, which never uses them, compares them itself.
     """
     (version,) = database.one("PRAGMA user_version") or (0,)
-    found = set(database.all(BUILT_OF))
-    if version < SCHEMA_VERSION or found == _expected_schema():
+    found = database.all(BUILT_OF)
+    if version < SCHEMA_VERSION or digest(*chain.from_iterable(found)) == BUILT:
         return
-    odd = sorted(f"{kind} {name!r}" for kind, name, _ in found ^ _expected_schema())
+    odd = sorted(f"{kind} {name!r}" for kind, name, _ in set(found) ^ _expected_schema())
+    if not odd:  # schema.sql has changed, and BUILT has not yet
+        return
     raise StudyFileError(
         f"{database.path} is not built as a study is ({odd[0]}): it was changed by hand or by "
         "another program, and is not used; get it anew from where it came from"

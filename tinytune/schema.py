@@ -17,7 +17,10 @@ BUILT_OF = """
 SELECT type, name, sql FROM sqlite_schema
 WHERE type IS NOT 'view' AND NOT (type = 'index' AND sql IS NULL)
     AND NOT (type = 'table' AND name IN ('sqlite_stat1', 'sqlite_stat4'))
+ORDER BY type, name, sql
 """
+BUILT = "06881a4fd997d81a560ccd12e7d3f94e"
+"""The digest of what that finds in a study: to build one, and compare, takes 2 ms."""
 
 
 @cache

@@ -221,8 +221,8 @@ MUTANTS = [
     Mutant(
         "triggers of a stranger are let in",
         "tinytune/db.py",
-        "    if version < SCHEMA_VERSION or found == _expected_schema():",
-        "    if version < 9:",
+        "    if not odd:  ",
+        "    if odd:  ",
         "tests/faults/test_hostile.py",
     ),
     Mutant(

@@ -128,6 +128,10 @@ class Reader(Proofs):
         """Return the best complete trials; the earlier one first where values are equal."""
         return self._records(sql.SELECT_BEST[goal.direction], (count,))
 
+    def best_texts(self, goal: Goal, count: int) -> list[tuple[int, float, str]]:
+        """Return their numbers, values and configurations, these as they are written."""
+        return self._all(rows.best_text, sql.SELECT_BEST_TEXTS[goal.direction], (count,))
+
     def candidates(self) -> list[tuple[int, float, dict[str, float]]]:
         """Return number, value and results of each trial that may be the best, as they ended."""
         return self._all(rows.candidate, sql.SELECT_CANDIDATES)

@@ -294,6 +294,12 @@ def _rungs(lines: str) -> tuple[tuple[int, float], ...]:
     return tuple(sorted(found.items()))
 
 
+def best_text(row: Sequence[Any]) -> tuple[int, float, str]:
+    """Return number, value and configuration, as it is written, of one of the best trials."""
+    number, value, configuration = row
+    return cells.whole(number), cells.finite(value), cells.text(configuration)
+
+
 def candidate(row: Sequence[Any]) -> tuple[int, float, dict[str, float]]:
     """Return number, value and all results of a trial that may be the best."""
     number, value, results = row

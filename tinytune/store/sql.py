@@ -367,6 +367,11 @@ SELECT_BEST = {
     direction: f"{TRIAL_COLUMNS} WHERE {_CANDIDATE} ORDER BY value{order}, number LIMIT ?"
     for direction, order in (("minimize", ""), ("maximize", " DESC"))
 }
+SELECT_BEST_TEXTS = {
+    direction: f"""
+SELECT number, value, params FROM trial WHERE {_CANDIDATE} ORDER BY value{order}, number LIMIT ?"""
+    for direction, order in (("minimize", ""), ("maximize", " DESC"))
+}
 SELECT_CANDIDATES = f"SELECT number, value, results FROM trial WHERE {_CANDIDATE} ORDER BY told"
 SELECT_NEAREST = f"""
 {TRIAL_COLUMNS} WHERE state = 'complete' AND violation > 0 AND confirms IS NULL AND {_COUNTS}
