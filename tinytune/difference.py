@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tinytune import learn, stopping
+from tinytune import stopping
 from tinytune.history import StudyRecord
 from tinytune.space import Space
 
@@ -60,7 +60,8 @@ def _stopping(record: StudyRecord) -> str:
 
 
 def _lessons(record: StudyRecord) -> str:
-    return learn.text(record.lessons) or "nothing"
+    found = record.learned_from.items()
+    return ", ".join(f"{count} trials of {study}" for study, count in found) or "nothing"
 
 
 def _goal_text(record: StudyRecord) -> str:

@@ -7,6 +7,7 @@ those `NamedTuple` would compile each one.
 
 import json
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -215,6 +216,11 @@ class StudyRecord(NamedTuple):
     budget_seconds: float | None = None  # of all attempts together; None: no limit
     subject_to: tuple[str, ...] = ()  # what results have to meet
     first: int = 0  # number of the trial from which its search counts: it was changed then
+
+    @property
+    def learned_from(self) -> dict[str, int]:
+        """How many lessons there are of each study, by its file's name."""
+        return dict(Counter(lesson.study for lesson in self.lessons))
 
 
 class Version(NamedTuple):

@@ -58,16 +58,6 @@ def check_same(path: Path, found: StudyRecord, wanted: Sequence[Path]) -> None:
         )
 
 
-def text(lessons: Sequence[Lesson]) -> str:
-    """Return from how many trials of which studies was learned, or nothing."""
-    return ", ".join(f"{count} trials of {study}" for study, count in counts(lessons).items())
-
-
-def counts(lessons: Sequence[Lesson]) -> dict[str, int]:
-    """Return how many lessons there are of each study, by its file's name."""
-    return dict(Counter(lesson.study for lesson in lessons))
-
-
 def _taught(record: StudyRecord, path: Path) -> Taught:
     with Reader(path) as reader, reader.snapshot():
         other, chain = reader.study(), reader.chain()

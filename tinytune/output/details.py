@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tinytune import environment, learn, preference, process, stopping
+from tinytune import process
 from tinytune.confirm import ranking
 from tinytune.history import (
     STATES,
@@ -34,9 +34,10 @@ from tinytune.output.formats import (
     trial_json,
 )
 from tinytune.output.progress import duration, sparkline
-from tinytune.preference import Volume
-from tinytune.referee import explained
 from tinytune.store.reader import Reader
+
+if TYPE_CHECKING:
+    from tinytune.preference import Volume
 
 Curves = Mapping[str, Mapping[int, float]]
 
@@ -79,7 +80,7 @@ def trial_details(
     goal = study.goals[0]
     stopped = None
     if decision is not None:
-        stopped = explained(study, decision)
+        stopped = _explained(study, decision)
         stopped += "; the audit let it run on" if decision.verdict == "spared" else ""
     went_on = {each.attempt: _from(each) for each in continuations}
     # The trial's own count begins anew when it gets on.
@@ -98,7 +99,7 @@ def trial_details(
         ("attempt", f"{trial.attempt}" + (f" ({died} died)" if died else "")),
         ("continued", went_on.get(trial.attempt)),
         ("seed", trial.seed),
-        ("resumed", None if promotion is None else explained(study, promotion)),
+        ("resumed", None if promotion is None else _explained(study, promotion)),
         ("paused" if decision is not None and decision.verdict == "pause" else "stopped", stopped),
         ("error", trial.error),
         ("tags", ", ".join(trial.tags) or None),
@@ -147,14 +148,14 @@ def trial_details_json(
     """Return everything that is known of a trial, for scripts."""
     judged = None
     if decision is not None:
-        judged = {**decision._asdict(), "reason": explained(study, decision)}
+        judged = {**decision._asdict(), "reason": _explained(study, decision)}
     last = {name: curve[max(curve)] for name, curve in curves.items()}
     went_on = {each.attempt: {"step": each.step, "attempt": each.source} for each in continuations}
     return {
         **trial_json(trial, study, last),
         "decision": judged,
         "promotion": None if promotion is None else {
-            **promotion._asdict(), "reason": explained(study, promotion),
+            **promotion._asdict(), "reason": _explained(study, promotion),
         },
         "continued": went_on.get(trial.attempt),
         "traceback": trial.traceback,
@@ -186,6 +187,12 @@ def _from(went_on: Continuation) -> str:
     return f"from {step} of attempt {went_on.source}"
 
 
+def _explained(study: StudyRecord, decision: Decision) -> str:
+    from tinytune.referee import explained
+
+    return explained(study, decision)
+
+
 def at_work(reader: Reader, study: StudyRecord) -> str | None:
     """Return which search made the latest suggestion, and why, where it was chosen for the user."""
     if study.search.name != "auto":
@@ -207,7 +214,7 @@ def status_json(reader: Reader, study: StudyRecord, progress: Progress) -> dict[
         "audit": study.audit,
         "repeats": study.repeats,
         "learned_from": [
-            {"study": name, "trials": count} for name, count in learn.counts(study.lessons).items()
+            {"study": name, "trials": count} for name, count in study.learned_from.items()
         ],
         "seed": study.seed,
         "settings": study.settings,
@@ -245,7 +252,7 @@ def status_text(reader: Reader, study: StudyRecord, progress: Progress) -> str:
     """Return how a study stands."""
     goal = study.goals[0]
     options = ", ".join(f"{name}={value}" for name, value in study.search.options.items() if value)
-    counts = _counts_text(progress)
+    counts, lessons = _counts_text(progress), study.learned_from.items()
     budget = "without a limit" if progress.budget is None else f"of {progress.budget}"
     known: list[tuple[str, object]] = [
         ("study", reader.path),
@@ -253,9 +260,9 @@ def status_text(reader: Reader, study: StudyRecord, progress: Progress) -> str:
         ("subject to", " and ".join(study.subject_to) or None),
         ("search", f"{study.search.name}{f'({options})' if options else ''}, seed {study.seed}"),
         ("at work", at_work(reader, study)),
-        ("stopping", stopping.text(study.stopping) or None),
+        ("stopping", _stopping_text(study)),
         ("repeats", f"{study.repeats} runs in each trial" if study.repeats > 1 else None),
-        ("learned from", learn.text(study.lessons) or None),
+        ("learned from", ", ".join(f"{n} trials of {of}" for of, n in lessons) or None),
         (
             "settings",
             ", ".join(f"{name}={value}" for name, value in study.settings.items()) or "none",
@@ -293,6 +300,14 @@ def status_text(reader: Reader, study: StudyRecord, progress: Progress) -> str:
     return text
 
 
+def _stopping_text(study: StudyRecord) -> str | None:
+    if not study.stopping:
+        return None
+    from tinytune import stopping
+
+    return stopping.text(study.stopping)
+
+
 def _counts_text(progress: Progress) -> str:
     counts = ", ".join(f"{progress.counts[s]} {s}" for s in STATES if progress.counts[s])
     return counts + (f", {progress.removed} of them removed" if progress.removed else "")
@@ -323,6 +338,8 @@ def goals_text(study: StudyRecord) -> str:
 
 
 def _front_json(reader: Reader, study: StudyRecord) -> dict[str, Any]:
+    from tinytune import preference
+
     known = preference.volume(reader, study.goals, {})
     return {
         "trials": [trial.number for trial in preference.front_of(reader, study.goals)],
@@ -332,6 +349,8 @@ def _front_json(reader: Reader, study: StudyRecord) -> dict[str, Any]:
 
 
 def _front_facts(reader: Reader, study: StudyRecord) -> list[tuple[str, object]]:
+    from tinytune import preference
+
     front = preference.front_of(reader, study.goals)
     known = preference.volume(reader, study.goals, {})
     found: list[tuple[str, object]] = [
@@ -392,6 +411,8 @@ def environment_changes(reader: Reader) -> list[tuple[str | None, str]]:
     known = reader.environments()
     found = []
     for before, now in pairwise(known):
+        from tinytune import environment
+
         changed = environment.changes(before.known, now.known)
         if changed:
             found.append((iso_time(now.first), "; ".join(changed)))

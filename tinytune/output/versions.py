@@ -8,14 +8,14 @@ from tinytune.store.reader import Reader
 
 def texts(reader: Reader) -> list[tuple[str | None, str]]:
     """Return when people have changed the study, and how."""
-    from tinytune import changing  # loads the searches
-
     timeline, parts = reader.timeline(), reader.parts()
     before, found = timeline.records[0], []
     for version, after in zip(timeline.versions, timeline.records[1:], strict=True):
         part = next((p for p in parts if p.start <= version.tick <= p.end), None)
         since = iso_time(version.time)
         if part is None:
+            from tinytune import changing  # loads the searches
+
             found += [(since, text) for text in changing.texts(before, after, version.trial)]
             before = after
         elif part.start == version.tick:
