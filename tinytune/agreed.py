@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tinytune import changing
 from tinytune.history import StudyRecord
 from tinytune.objective import Objective
 from tinytune.space import Space
@@ -29,6 +28,8 @@ def space(path: Path, objective: Objective) -> tuple[Space, str]:
         if mine not in [space.by_name[name].to_json() for space in spaces]:
             return here, ""
         if mine != theirs:
+            from tinytune import changing  # it loads much
+
             there = changing.shown(now.by_name[name].distribution)
             texts.append(f"{name} is {there} there")
     text = f"the study's space was changed since, and counts: {', '.join(texts)}" if texts else ""

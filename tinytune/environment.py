@@ -197,7 +197,8 @@ def _packages(names: set[str], own: set[str]) -> dict[str, str]:
     for name in names:
         if not name.startswith("_"):
             try:
-                found[metadata.metadata(name)["Name"]] = metadata.version(name)
+                known = metadata.metadata(name)  # parsed anew for each question
+                found[known["Name"]] = known["Version"]
             except metadata.PackageNotFoundError:
                 unknown |= {name} - own
     holders = metadata.packages_distributions() if unknown else {}  # slow: reads every package
