@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from tinytune import portable
+from tinytune import draw, portable
 from tinytune.bounds import is_finite, shown
 from tinytune.distributions import (
     Between,
@@ -165,8 +165,6 @@ class Space(_Parts):
 
     def sample(self, seed: int, number: int, purpose: str) -> Params:
         """Return a random configuration that meets the constraints; pure in its arguments."""
-        from tinytune import draw
-
         for attempt in range(_DRAWS):
             if self.has_conditions:
                 params = self.from_units(partial(draw.uniform, seed, number, purpose, draw=attempt))
