@@ -519,7 +519,8 @@ def test_every_command_and_option_has_help():
 BEST = """
 tinytune tinytune.bounds tinytune.cli tinytune.cli.app tinytune.cli.best tinytune.cli.options
 tinytune.confirm tinytune.db tinytune.digest tinytune.distributions tinytune.draw tinytune.errors
-tinytune.files tinytune.history tinytune.output tinytune.output.confirm tinytune.output.formats
+tinytune.files tinytune.frozen tinytune.history tinytune.output tinytune.output.confirm
+tinytune.output.formats
 tinytune.portable tinytune.process tinytune.queue tinytune.schema tinytune.space tinytune.store
 tinytune.store.cells tinytune.store.changes tinytune.store.opened tinytune.store.parts
 tinytune.store.proofs tinytune.store.reader tinytune.store.rows tinytune.store.sql

@@ -19,7 +19,7 @@ def module_name(path):
 # is in one row.
 ROWS = [
     {"errors"},
-    {"schema", "portable", "digest", "process", "expression", "files", "trust"},
+    {"schema", "portable", "digest", "process", "expression", "files", "trust", "frozen"},
     {"draw", "bounds", "named", "beside", "pace", "queue", "student", "pareto", "requirement"},
     {"distributions", "recipes"},
     {"space"},

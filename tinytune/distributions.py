@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeAlias
 
 from tinytune import portable
 from tinytune.bounds import LEAST, MOST, interval_problem, is_finite, normal_problem, shown
+from tinytune.frozen import Frozen
 
 Value: TypeAlias = float | int | str | bool | None
 Json: TypeAlias = dict[str, object]
@@ -30,28 +31,7 @@ class Between(NamedTuple):
 When: TypeAlias = Mapping[str, object]
 
 
-class _Frozen:
-    """Has its arguments as attributes, is equal to its like, and does not change.
-
-    So is a frozen dataclass, but to define it takes twenty times as long, and every command loads
-    this module.
-    """
-
-    def __eq__(self, other: object) -> bool:
-        return vars(self) == vars(other) if type(other) is type(self) else NotImplemented
-
-    def __hash__(self) -> int:
-        return hash(tuple(value for name, value in vars(self).items() if name != "when"))
-
-    def __repr__(self) -> str:
-        arguments = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
-        return f"{type(self).__name__}({arguments})"
-
-    def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError(f"{self!r} does not change: make another one instead")
-
-
-class Float(_Frozen):
+class Float(Frozen):
     """A real number from low to high, both included; `log` spaces it by ratios, `step` by steps.
 
     `when` names conditions on other parameters: `{"optimizer": "sgd"}`, a list of values, or a
@@ -158,7 +138,7 @@ class Float(_Frozen):
                          "prior": _json(self.prior)})  # fmt: skip
 
 
-class Int(_Frozen):
+class Int(Frozen):
     """A whole number from low to high, both included; `log`, `step` and `prior` as for Float."""
 
     low: int
@@ -239,7 +219,7 @@ class Int(_Frozen):
                          "prior": _json(self.prior)})  # fmt: skip
 
 
-class Choice(_Frozen):
+class Choice(Frozen):
     """One of some options: text, numbers, True, False or None; `ordered` says they have an order.
 
     `weights` are relative probabilities for searches that draw at random.
@@ -334,7 +314,7 @@ class Choice(_Frozen):
                          "ordered": self.ordered})  # fmt: skip
 
 
-class Normal(_Frozen):
+class Normal(Frozen):
     """A normal (Gaussian) number with this mean and standard deviation, cut to [low, high]."""
 
     mean: float
