@@ -9,7 +9,6 @@ this user has. `resume` follows the study to a place only if it holds this user'
 from __future__ import annotations
 
 import os
-import secrets
 from hashlib import blake2b
 from pathlib import Path
 
@@ -28,7 +27,7 @@ def _key() -> bytes | None:
     path = Path(state) / "tinytune" / "key"
     try:
         if not path.exists():
-            _keep(path, secrets.token_bytes(32))
+            _keep(path, os.urandom(32))  # as secrets has it, which loads much
         return path.read_bytes()[:64] or None
     except (OSError, RuntimeError):  # no home, or none that can be written
         return None
