@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 JOBS ?= 4
 TORCH ?= torch==2.13.0
 
-DOCS := README.md docs/cli.md docs/searches.md docs/stopping.md docs/checkpoints.md docs/importance.md docs/noise.md
+DOCS := README.md docs/cli.md docs/searches.md docs/objectives.md docs/stopping.md docs/checkpoints.md docs/importance.md docs/noise.md
 
 .PHONY: help demo test integrations bench torture mutants portability lint docs format clean
 

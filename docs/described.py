@@ -146,3 +146,9 @@ def digits() -> None:
     """Print what early stopping saves on the digits example."""
     text = Path(__file__).parents[1] / "benchmarks" / "stopping" / "digits.md"
     print(text.read_text(encoding="utf-8").strip())
+
+
+def early() -> None:
+    """Print what early stopping saves and loses with two objectives."""
+    text = Path(__file__).parents[1] / "benchmarks" / "objectives" / "early.md"
+    print(text.read_text(encoding="utf-8").strip())

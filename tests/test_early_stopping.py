@@ -154,7 +154,7 @@ def test_a_trial_that_is_given_back_is_judged_anew(tmp_path):
 
 
 def test_a_report_costs_the_same_however_many_trials_there_are(tmp_path):
-    path = made(tmp_path, "median(grace=0)+asha", budget=400)
+    path = made(tmp_path, "median(grace=0)+asha+dominated(grace=0)", budget=400)
     costs = []
     with Study(path) as study:
         for number in range(301):

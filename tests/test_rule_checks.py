@@ -16,7 +16,8 @@ from tinytune.stopping.curve import Curve
 from tinytune.study import start
 
 OWN = [
-    "median", "percentile(percentile=40)", "patience(patience=3)", "threshold(upper=1.2)", "asha",
+    "median", "percentile(percentile=40)", "dominated(min_trials=3)", "patience(patience=3)",
+    "threshold(upper=1.2)", "asha",
     "asha(pause=true, max_steps=12)", "hyperband(max_steps=12)",
     "hyperband(max_steps=12, pause=true)", "successive-halving(max_steps=9, trials=9)",
     "racing(folds=12)", "racing(folds=12, rule=forgiving)", "racing(folds=12, rule=wilcoxon)",

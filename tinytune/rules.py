@@ -8,6 +8,7 @@ from tinytune import stopping
 from tinytune.history import Goal
 from tinytune.repeated import METRIC
 from tinytune.stopping import RuleOptions
+from tinytune.stopping.judge import is_joint
 
 
 def of_repeats(rule: RuleOptions, repeats: int, goal: Goal) -> RuleOptions:
@@ -15,7 +16,7 @@ def of_repeats(rule: RuleOptions, repeats: int, goal: Goal) -> RuleOptions:
 
     Racing looks at the results of the runs, all others at what the first run reports.
     """
-    if repeats == 1 or rule.metric is not None:
+    if repeats == 1 or rule.metric is not None or is_joint(rule):
         return rule
     if rule.name != "racing":
         return _changed(rule, {"metric": goal.name})

@@ -5,8 +5,12 @@ from __future__ import annotations
 import statistics
 from dataclasses import dataclass
 
-from tinytune.history import Decision, Goal, TrialRecord
+from tinytune import preference, stopping
+from tinytune.errors import UsageError
+from tinytune.history import Decision, Goal, RuleSpec, TrialRecord
+from tinytune.stopping.judge import is_joint
 from tinytune.store.reader import Reader
+from tinytune.timeline import Timeline
 
 _ENDS = ("stop", "pause")
 LENGTHS = (1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000)  # reports of a short trial
@@ -36,8 +40,10 @@ class Savings:
     seconds: float  # of all trials
     seconds_saved: float  # at each trial's own speed
     spared: int  # trials that a rule would have stopped, and the audit let run on
-    spared_good: int  # of them, in the better half of the complete ones
-    spared_best: int  # of them, the best of all
+    spared_good: int | None  # of them, in the better half of the complete ones; of one objective
+    spared_best: int  # of them, the best of all, or on the Pareto front
+    compared: tuple[str, ...]  # objectives at which a rule looks together, that were reported
+    left_out: tuple[str, ...]  # the others
     short: tuple[Short, ...]
 
     @property
@@ -56,6 +62,7 @@ def savings(reader: Reader) -> Savings:
         steps = reader.steps() - sum(len(_curve(reader, t, record.goals[0])) for t in again)
         timeline = reader.timeline()
         curves = {trial.number: _curve(reader, trial, record.goals[0]) for trial in trials}
+        reported = {name for last in reader.last_metrics().values() for name in last}
     goal = record.goals[0]
     complete = [t for t in trials if t.state == "complete" and t.value is not None]
     stopped = [t for t in trials if t.state in ("stopped", "paused")]
@@ -71,6 +78,11 @@ def savings(reader: Reader) -> Savings:
     ranked = sorted(complete, key=lambda t: goal.rank(t.value))
     ranks = {trial.number: place for place, trial in enumerate(ranked, start=1)}
     judged = [ranks[number] for number in spared if number in ranks]
+    good: int | None = sum(2 * rank <= len(ranked) for rank in judged)
+    top = sum(rank == 1 for rank in judged)
+    if len(record.goals) > 1:
+        front = preference.front([t for t in complete if t.is_candidate], record.goals)
+        good, top = None, sum(trial.number in spared for trial in front)
     return Savings(
         whole,
         len(complete),
@@ -81,8 +93,9 @@ def savings(reader: Reader) -> Savings:
         sum(t.seconds or 0.0 for t in trials),
         sum(saved[t.number] * (t.seconds or 0.0) / max(len(curves[t.number]), 1) for t in stopped),
         len(judged),
-        sum(2 * rank <= len(ranked) for rank in judged),
-        sum(rank == 1 for rank in judged),
+        good,
+        top,
+        *_together(timeline, reported),
         tuple(_shorts(trials, curves, ranks, whole, goal)),
     )
 
@@ -94,6 +107,23 @@ def _curve(reader: Reader, trial: TrialRecord, goal: Goal) -> list[float]:
         return []
     curve = curves.get(goal.name) or curves[min(curves)]
     return [curve[step] for step in sorted(curve)]
+
+
+def _together(timeline: Timeline, reported: set[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return which objectives a rule compares together, and which were not reported for that."""
+    record = timeline.records[-1]
+    if not any(map(_is_joint, record.stopping)):
+        return (), ()
+    names = [goal.name for goal in record.goals]
+    there = tuple(name for name in names if name in reported)
+    return there, tuple(name for name in names if name not in reported)
+
+
+def _is_joint(spec: RuleSpec) -> bool:
+    try:
+        return is_joint(stopping.options_class(spec.name))
+    except UsageError:  # somebody's own rule, whose file was not loaded
+        return False
 
 
 def _last(decisions: list[Decision], stopped: list[TrialRecord]) -> list[Decision]:

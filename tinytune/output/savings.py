@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinytune.history import StudyRecord
-from tinytune.output.formats import counted, number_text, table
+from tinytune.output.formats import clean, counted, number_text, table
 from tinytune.output.progress import duration
 from tinytune.savings import Savings
 
@@ -24,7 +24,7 @@ def savings_text(found: Savings, record: StudyRecord) -> str:
     rules = ", ".join(f"{count} by {name}" for name, count in found.by_rule.items())
     stopped = counted(found.stopped, "trial")
     by = f" ({rules})" if rules else ""
-    lines = [f"{stopped} stopped early{by}, {found.complete} complete"]
+    lines = [f"{stopped} stopped early{by}, {found.complete} complete", *_together_text(found)]
     if not found.whole:
         lines.append("no complete trial has reported anything: nothing can be said of savings")
         return "\n".join(lines)
@@ -38,11 +38,7 @@ def savings_text(found: Savings, record: StudyRecord) -> str:
         "at each trial's own speed"
     )
     if found.spared:
-        lines.append(
-            f"audit: of {counted(found.spared, 'trial')} that a rule would have stopped and that "
-            f"ran to the end, {found.spared_good} ended in the better half, and "
-            f"{'one' if found.spared_best else 'none'} as the best"
-        )
+        lines.append(_audit_text(found))
     elif record.stopping and not record.audit:
         lines.append("audit: none; `--audit 5%` would show how often stopping is wrong")
     if found.short:
@@ -58,3 +54,24 @@ def savings_text(found: Savings, record: StudyRecord) -> str:
         ]  # fmt: skip
         lines.append(table(("after", "steps", "trial", f"{goal} in the end", "rank"), rows))
     return "\n".join(lines)
+
+
+def _together_text(found: Savings) -> list[str]:
+    """Return which objectives a rule compares together, nothing where there is no such rule."""
+    there, rest = (", ".join(map(clean, names)) for names in (found.compared, found.left_out))
+    if not there or not rest:
+        return [f"dominated compares {there}"] if there else []
+    if len(found.compared) > 1:
+        return [f"dominated compares {there}; left out, as not reported at steps: {rest}"]
+    only = f"dominated could not stop any: of the objectives only {there} is reported at steps"
+    return [f"{only}; report {rest} there too"]
+
+
+def _audit_text(found: Savings) -> str:
+    spared = counted(found.spared, "trial")
+    if found.spared_good is None:
+        ended = f"{found.spared_best or 'none'} ended on the Pareto front"
+    else:
+        best = "one" if found.spared_best else "none"
+        ended = f"{found.spared_good} ended in the better half, and {best} as the best"
+    return f"audit: of {spared} that a rule would have stopped and that ran to the end, {ended}"

@@ -50,6 +50,21 @@ class Pausing(Rule, Protocol):
         """Return the paused trial to let on now, and why; `state` tells a trial's."""
 
 
+class Joint(Protocol):
+    """A rule that looks at all objectives at once: `joint` is true in its options.
+
+    It has no rungs and no options `metric` and `direction`. The curves that it sees are by
+    objective, in their order, None where it was not reported at steps; small values are good in all
+    of them. Of what it compared, floats are named `own NAME` or `its NAME`.
+    """
+
+    def tell(self, curves: Mapping[str, Curve | None]) -> None:
+        """Take in the curves of a trial that is complete."""
+
+    def decide(self, curves: Mapping[str, Curve | None], step: int) -> Facts | None:
+        """Return what a trial is stopped for after its report at a step; None: it goes on."""
+
+
 class RuleOptions(Protocol):
     """A rule's options: a frozen dataclass whose fields are JSON."""
 
@@ -76,6 +91,7 @@ class RuleOptions(Protocol):
 _CLASSES = {  # module -> its options, loaded when asked for; a name has - where a module has _
     "median": "Median",
     "percentile": "Percentile",
+    "dominated": "Dominated",
     "patience": "Patience",
     "threshold": "Threshold",
     "asha": "Asha",
@@ -142,8 +158,8 @@ def make(name: str, values: Mapping[str, object]) -> RuleOptions:
         value = getattr(made, option)
         if option == "metric" and isinstance(value, (list, tuple)):
             raise UsageError(
-                f"{name}: metric names {len(value)} metrics, and a rule compares one, not by which "
-                "trials dominate which: name one, or report a weighted sum of them and name that"
+                f"{name}: metric names {len(value)} metrics, and a rule compares one: name one, or "
+                "report a weighted sum of them and name that; the rule dominated compares all"
             )
         if value is not None and not isinstance(value, str):
             raise UsageError(f"{name}: {option} {value!r:.80} is not {kind}")

@@ -39,6 +39,11 @@ class Curve:
             self.values.insert(place, value)
             self.best = min(self.best, value)
 
+    def at(self, step: int) -> float | None:
+        """Return the value at the last step up to one, None where there is none."""
+        count = bisect_right(self.steps, step)
+        return self.values[count - 1] if count else None
+
     def mean(self, step: int) -> float | None:
         """Return the mean of the values up to a step, None where there are none."""
         count = bisect_right(self.steps, step)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, cast
 
 from tinytune import draw, stopping
@@ -21,6 +22,11 @@ class Part:
     options: stopping.RuleOptions
     rule: stopping.Rule
     goals: tuple[Goal, ...]
+
+    @property
+    def joint(self) -> stopping.Joint | None:
+        """The rule, if it looks at all objectives at once."""
+        return cast("stopping.Joint", self.rule) if is_joint(self.options) else None
 
     @property
     def pausing(self) -> stopping.Pausing | None:
@@ -43,6 +49,11 @@ class Part:
         known = {goal.name: goal.direction for goal in self.goals}
         direction = self.options.direction or known.get(metric, "minimize")
         return 1.0 if direction == "minimize" else -1.0
+
+
+def is_joint(options: stopping.RuleOptions | type[stopping.RuleOptions]) -> bool:
+    """Return whether a rule looks at all objectives at once."""
+    return bool(getattr(options, "joint", False))
 
 
 class Attempt:
@@ -75,10 +86,28 @@ class Attempt:
         metric = self._parts[place].metric(self._reported)
         return None if metric is None else self._curves[place, metric]
 
-    def sign(self, place: int) -> float:
-        """Return the sign with which a rule sees its metric."""
-        metric = self._parts[place].metric(self._reported)
-        return 1.0 if metric is None else self._parts[place].sign(metric)
+    def curves(self, place: int) -> dict[str, Curve | None]:
+        """Return those of all objectives, None where one was not reported.
+
+        Of a single one whose name was not reported it is that of the first metric.
+        """
+        part = self._parts[place]
+        names = [goal.name for goal in part.goals]
+        if len(names) == 1:
+            names = [part.metric(self._reported) or names[0]]
+        return {name: self._curves.get((place, name)) for name in names}
+
+    def was_about(self, names: Iterable[str]) -> bool:
+        """Return whether the last report had one of these metrics."""
+        return any(name in self._now for name in names)
+
+    def sign(self, place: int, fact: str) -> float:
+        """Return the sign with which a rule sees the metric of something that it compared."""
+        part = self._parts[place]
+        if part.joint is not None:
+            return part.sign(fact.partition(" ")[2])
+        metric = part.metric(self._reported)
+        return 1.0 if metric is None else part.sign(metric)
 
 
 class Judge:
@@ -108,8 +137,9 @@ class Judge:
         for metric, step, value in ended.reports:
             whole.add(step, {metric: value})
         for place, part in enumerate(self.parts):
-            curve = whole.whole(place)
-            if curve is not None:
+            if part.joint is not None:
+                part.joint.tell(whole.curves(place))
+            elif (curve := whole.whole(place)) is not None:
                 part.rule.tell(curve)
 
     def note(self, mark: Decision) -> None:
@@ -127,9 +157,9 @@ class Judge:
         """Return the rungs that the last report has reached; their tick is not known yet."""
         found = []
         for place, part in enumerate(self.parts):
-            curve = attempt.curve(place)
+            curve = None if part.joint else attempt.curve(place)
             if curve is not None and part.rule.rung(curve):
-                facts = _plain({"place": len(curve), "value": curve.values[-1]}, 1.0)
+                facts = _plain({"place": len(curve), "value": curve.values[-1]})
                 found.append(
                     Decision(attempt.number, attempt.attempt, 0, place, step, "rung", facts)
                 )
@@ -138,13 +168,12 @@ class Judge:
     def decide(self, attempt: Attempt, step: int, tick: int) -> Decision | None:
         """Return the first rule's verdict that would stop a trial, None where it goes on."""
         for place, part in enumerate(self.parts):
-            curve = attempt.curve(place)
-            facts = None if curve is None else part.rule.decide(curve)
+            facts = _compared(part, attempt, place, step)
             if facts is not None:
                 verdict: Literal["spared", "stop", "pause"] = "pause" if part.pausing else "stop"
                 if self._is_spared(attempt.number):
                     verdict = "spared"
-                plain = _plain(facts, attempt.sign(place))
+                plain = _plain(facts, partial(attempt.sign, place))
                 return Decision(
                     attempt.number, attempt.attempt, tick, place, step, verdict, plain
                 )  # fmt: skip
@@ -160,7 +189,7 @@ class Judge:
             if found is not None:
                 number, facts = found
                 step = int(facts["reports"])
-                return Decision(number, 0, 0, place, step, "promote", _plain(facts, 1.0))
+                return Decision(number, 0, 0, place, step, "promote", _plain(facts))
         return None
 
     def _is_spared(self, number: int) -> bool:
@@ -169,13 +198,22 @@ class Judge:
         return draw.uniform(self._record.seed, number, "audit") < self._record.audit
 
 
-def _plain(facts: Facts, sign: float) -> Facts:
+def _compared(part: Part, attempt: Attempt, place: int, step: int) -> Facts | None:
+    """Return what a rule stops a trial for after its last report, None where it goes on."""
+    if part.joint is None:
+        curve = attempt.curve(place)
+        return None if curve is None else part.rule.decide(curve)
+    curves = attempt.curves(place)
+    return part.joint.decide(curves, step) if attempt.was_about(curves) else None
+
+
+def _plain(facts: Facts, sign: Callable[[str], float] = lambda _: 1.0) -> Facts:
     """Return facts as they were reported: with their own sign, and without what is infinite."""
     found: Facts = {}
     for name, value in facts.items():
         if isinstance(value, float):
             if math.isfinite(value):
-                found[name] = value if name in _NO_VALUES else sign * value + 0.0
+                found[name] = value if name in _NO_VALUES else sign(name) * value + 0.0
         else:
             found[name] = value
     return found

@@ -69,6 +69,11 @@ def check_grace(name: str, grace: object, min_trials: object, interval: object) 
             raise UsageError(f"{name}: {option} {shown(value)} must be a whole number from 1")
 
 
+def first_looked_at(grace: int | str, longest: int) -> int:
+    """Return which report is the first to be judged, where the longest curve has so many."""
+    return max(grace if isinstance(grace, int) else max(_LEAST_GRACE, longest // _SHARE), 1)
+
+
 class RunningMeans:
     """The rule at work: the complete trials' running means up to each step that was asked for."""
 
@@ -99,10 +104,7 @@ class RunningMeans:
 
     def decide(self, curve: Curve) -> Facts | None:
         """Return the best value and the limit that it is above, None where it is not."""
-        grace = self._grace
-        if not isinstance(grace, int):
-            grace = max(_LEAST_GRACE, self._longest // _SHARE)
-        after = len(curve) - max(grace, 1)
+        after = len(curve) - first_looked_at(self._grace, self._longest)
         if after < 0 or after % self._interval:
             return None
         means = self._at(curve.steps[curve.latest])

@@ -24,14 +24,14 @@ from tinytune.history import (
 )
 from tinytune.space import Space
 from tinytune.stopping import RuleOptions
-from tinytune.stopping.judge import Attempt, Judge
+from tinytune.stopping.judge import Attempt, Judge, is_joint
 
 Values: TypeAlias = Sequence[tuple[int, float]]
 """A trial's reports: step and value, in the order in which they were made."""
 
 _SEED = 20
 _TRIALS, _STEPS, _WORKERS = 40, 12, 4
-_METRIC = "loss"
+_METRIC, _OTHER = "loss", "cost"  # the second one for a rule that looks at several objectives
 _SPACE = Space.of({"x": Float(0.0, 1.0)})
 
 
@@ -187,7 +187,7 @@ class _Report:
     number: int
     attempt: int
     step: int
-    value: float
+    metrics: dict[str, float]
     tick: int
     made: Made
 
@@ -215,8 +215,10 @@ class _Run:
     ) -> None:
         self.options, self._curves, self._times = options, curves, times
         self._tells_all = always_tells
+        self._names = (_METRIC, _OTHER) if is_joint(options) else (_METRIC,)
+        goals = tuple(Goal(name, direction) for name in self._names)
         self.record = StudyRecord(
-            _SPACE, SearchSpec("random", 1, {}), (Goal(_METRIC, direction),), {}, _SEED,
+            _SPACE, SearchSpec("random", 1, {}), goals, {}, _SEED,
             use_defaults=False, budget=None, objective=ObjectiveReference("rule"),
             stopping=stopping.specs([options]),
         )  # fmt: skip
@@ -275,16 +277,25 @@ class _Run:
         return found
 
     def _reported(self, attempt: Attempt, count: int, tick: int) -> Decision | None:
-        step, value = self._curves[attempt.number][count]
-        attempt.add(step, {_METRIC: value})
+        step, metrics = self._at(attempt.number, count)
+        attempt.add(step, metrics)
         made = _made(self.judge, attempt, step, tick, self._times)
-        self.log.append(_Report(attempt.number, attempt.attempt, step, value, tick, made))
+        self.log.append(_Report(attempt.number, attempt.attempt, step, metrics, tick, made))
         return made[1]
+
+    def _at(self, number: int, count: int) -> tuple[int, dict[str, float]]:
+        """Return step and metrics of a trial's report; the second metric is another trial's."""
+        step = self._curves[number][count][0]
+        places = range(number, number - len(self._names), -1)
+        values = (self._curves[place][count][1] for place in places)
+        return step, dict(zip(self._names, values, strict=True))
 
     def _complete(self, attempt: Attempt, tick: int) -> None:
         number = attempt.number
         self.states[number] = "complete"
-        ended = Ended(number, tick, tuple((_METRIC, s, v) for s, v in self._curves[number]))
+        reports = (self._at(number, count) for count in range(len(self._curves[number])))
+        rows = ((name, step, value) for step, made in reports for name, value in made.items())
+        ended = Ended(number, tick, tuple(rows))
         self.log.append(ended)
         if self.judge.looks or self._tells_all:
             self.judge.tell(ended)
@@ -333,5 +344,5 @@ def _replayed(run: _Run, place: int) -> Made:
     for before in run.log[: place + 1]:
         is_same = isinstance(before, _Report) and before.number == event.number
         if isinstance(before, _Report) and is_same and before.attempt == event.attempt:
-            attempt.add(before.step, {_METRIC: before.value})
+            attempt.add(before.step, before.metrics)
     return _made(judge, attempt, event.step, event.tick)
