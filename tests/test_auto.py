@@ -97,6 +97,28 @@ def test_each_choice_suggests_what_the_chosen_search_would():
             alone.tell(result)
 
 
+def test_with_a_budget_of_seconds_gp_looks_at_cheap_trials_first():
+    def suggested(options):
+        working, found = options.start(NUMBERS, 1, None), []
+        for number in range(9):
+            params = working.suggest(number, ())
+            found.append(params)
+            took = 100.0 if params["x"] > 0.5 else 1.0
+            value = (params["x"] - 0.7) ** 2
+            working.tell(Finished(number, "complete", params, value, number + 1, seconds=took))
+        return found
+
+    budget = {"seconds": 1e5}
+    assert suggested(Auto(**budget)) == suggested(search.make("gp", budget))
+    assert suggested(Auto(**budget)) != suggested(Auto())
+    assert search.planned(Auto(), 9, 2, begins_with_defaults=True, seconds=7.0) == Auto(
+        9, 2, seconds=7.0
+    )
+    assert search.planned(Auto(), 9, 2, begins_with_defaults=True) == Auto(9, 2)
+    with pytest.raises(UsageError, match="auto: seconds 0 must be a number above 0"):
+        Auto(seconds=0)
+
+
 def test_a_search_that_is_chosen_late_has_heard_of_all_results():
     loss = testing.bowl(RANKED)
     working = Auto(trials=600).start(RANKED, 3, None)
@@ -168,12 +190,13 @@ def test_options_that_are_none(options, complaint):
 
 
 def test_what_is_known_of_the_objective_can_be_said_on_the_command_line(tmp_path):
-    how = ["--trials", 1, "--smooth", "--allow-repeats", "--workers", 2]
+    how = ["--trials", 1, "--smooth", "--allow-repeats", "--workers", 2, "--budget-seconds", "1h"]
     done = tinytune("run", ROOT / "examples" / "heavy_ball.py", *how, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     with Study(tmp_path / "study.db") as opened:
         assert opened.record.search.options == {
-            "trials": 1, "workers": 2, "smooth": True, "allow_repeats": True, "trust_defaults": None
+            "trials": 1, "workers": 2, "smooth": True, "allow_repeats": True,
+            "trust_defaults": None, "seconds": 3600.0,
         }  # fmt: skip
     done = tinytune("run", ROOT / "examples" / "heavy_ball.py", "--search", "de", "--smooth")
     assert done.returncode == 2
@@ -182,7 +205,7 @@ def test_what_is_known_of_the_objective_can_be_said_on_the_command_line(tmp_path
 
 def test_each_trial_says_which_search_made_it_and_a_study_proves_itself(tmp_path):
     path = tmp_path / "study.db"
-    study.start(path, record(8, "auto", space=BRANCHES, trials=40, workers=1), None)
+    study.start(path, record(8, "auto", space=BRANCHES, trials=40, workers=1, seconds=60.0), None)
     loss = testing.bowl(BRANCHES)
     with Study(path) as opened:
         while (trial := opened.ask()) is not None:

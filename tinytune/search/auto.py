@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from tinytune import draw, search
-from tinytune.bounds import shown
+from tinytune.bounds import is_finite, shown
 from tinytune.distributions import Choice
 from tinytune.errors import UsageError
 from tinytune.history import Finished, Pending
@@ -25,7 +25,7 @@ _BELIEVERS = ("gp", "tpe")  # that can make use of a belief
 _SETTLED = 20  # results, and 3 for each number, after which a trust region takes turns with gp
 _SETTLED_EACH = 3
 _MOST_AT_ONCE = 4  # workers up to which it does: it is a search of one step after the other
-_NEAR = {"step": 0.1, "tolerance": 1e-5}  # of that trust region
+_NEAR: dict[str, object] = {"step": 0.1, "tolerance": 1e-5}  # of that trust region
 _TRIES = 64  # random configurations, to find an untried one
 _WALK = 20_000  # and then so many in a shuffled order
 
@@ -37,7 +37,8 @@ class Auto:
     `trials` and `workers` are what is planned; a new study takes them from the command, and
     without a number of trials 100 are taken to be planned. `smooth` says that the objective is
     smooth and without noise. `allow_repeats` lets a finite space's configurations be tried again,
-    for noisy objectives, while others are untried. `trust_defaults` is that of `gp` and `tpe`.
+    for noisy objectives, while others are untried. `trust_defaults` is that of `gp` and `tpe`, and
+    `seconds`, from --budget-seconds, that of `gp`, which looks at cheap trials first then.
 
     Suits any space. The first rule that holds decides, for each trial anew: (1) `grid` where there
     are no more configurations than trials, at most 10,000; (2) `sobol` where a third of the
@@ -56,13 +57,16 @@ class Auto:
     smooth: bool = False
     allow_repeats: bool = False
     trust_defaults: str | None = None
+    seconds: float | None = None
 
     name: ClassVar[str] = "auto"
     version: ClassVar[int] = 1
     learns: ClassVar[bool] = True
     exhausts: ClassVar[bool] = False
     objectives: ClassVar[str] = "weighted"
-    plan: ClassVar[dict[str, str]] = {"trials": "trials", "workers": "workers"}
+    plan: ClassVar[dict[str, str]] = {
+        "trials": "trials", "workers": "workers", "seconds": "seconds",
+    }  # fmt: skip
 
     def __post_init__(self) -> None:
         for option in ("trials", "workers"):
@@ -72,6 +76,8 @@ class Auto:
         for option in ("smooth", "allow_repeats"):
             if not isinstance(getattr(self, option), bool):
                 raise UsageError(f"auto: {option} must be true or false")
+        if self.seconds is not None and not (is_finite(self.seconds) and self.seconds > 0):
+            raise UsageError(f"auto: seconds {shown(self.seconds)} must be a number above 0")
         belief.checked(self.trust_defaults, "auto")
 
     def start(self, space: Space, seed: int, first: Params | None) -> Automatic:
@@ -168,11 +174,12 @@ class Automatic:
 
     def _begun(self, name: str) -> search.Search:
         """Return a search that has been told nothing; it is the same whenever it is begun."""
-        trust = self._options.trust_defaults
-        options: Mapping[str, object] = {"trust_defaults": trust} if name in _BELIEVERS else {}
-        first = self._first
+        trust, first = self._options.trust_defaults, self._first
+        options: dict[str, object] = {"trust_defaults": trust} if name in _BELIEVERS else {}
+        if name == "gp":
+            options["seconds"] = self._options.seconds
         if name == "trust-region" and not self._is_smooth:
-            options = _NEAR
+            options = dict(_NEAR)
             first = min(self._told[: self._settled], key=value_of).params
         return search.make(name, options).start(self._space, self._seed, first)
 
