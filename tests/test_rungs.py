@@ -13,7 +13,7 @@ from tinytune import search, stopping
 from tinytune import study as study_module
 from tinytune.errors import TrialStopped
 from tinytune.history import Finished, Goal
-from tinytune.search import rungs
+from tinytune.search import rungs, several
 from tinytune.search.fold import Fold
 from tinytune.store.reader import Reader
 from tinytune.study import Study
@@ -239,3 +239,30 @@ def test_several_objectives_are_told_as_without_rungs():
     fold = Fold(made._replace(goals=goals))
     fold.tell([Finished(0, "stopped", {"x": 0.1}, 1.0, 5, {"loss": 1.0}, rungs=((1, 1.0),))])
     assert fold._at_one_rung() is fold._results
+
+
+def test_without_rungs_a_suggestion_looks_only_at_what_is_new(monkeypatch):
+    results = [Finished(n, "stopped", {"x": n / 50}, n % 7.0, n + 1) for n in range(40)]
+    made = wanted("de", "median")
+    slow = Fold(made)
+    slow._is_apart = False
+    slow.tell(results)
+    looked, real = [], several.plain
+
+    def counted(known, weights):
+        looked.append(len(known))
+        return real(known, weights)
+
+    monkeypatch.setattr(several, "plain", counted)
+    quick = Fold(made)
+    for result in results:
+        quick.tell([result])
+        quick.suggest(99, ())
+    assert looked == []
+    assert quick.suggest(99, ()) == slow.suggest(99, ())
+    assert quick._heard == slow._heard
+    late = Finished(40, "stopped", {"x": 0.9}, 0.5, 41, rungs=((1, 0.5),))  # rules were others then
+    for fold in (quick, slow):
+        fold.tell([late])
+    assert quick.suggest(99, ()) == slow.suggest(99, ())
+    assert looked == [40, 41, 41]

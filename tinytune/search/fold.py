@@ -35,6 +35,8 @@ class Fold:
             self._seed = draw.later_seed(record.seed, self._before)
         self._takes = getattr(options, "objectives", "first") if len(record.goals) > 1 else "first"
         self._is_plain = len(record.goals) == 1 and not (record.subject_to or record.stopping)
+        self._is_apart = len(record.goals) == 1 and not record.subject_to
+        """Whether no result's value has depended on others so far: none had come to a rung."""
         self._results: list[Finished] = []  # all, where their values may change
         self._heard: list[Finished] = []  # what the search was told of them
         self._requirements = requirement.parsed(record.subject_to)
@@ -64,6 +66,7 @@ class Fold:
             if known is None:
                 continue
             if not self._is_plain and self.learns:
+                self._is_apart = self._is_apart and not known.rungs
                 self._results.append(several.with_goals(known, self._goals, self._requirements))
             elif known.value is not None and self._goals[0].direction == "maximize":
                 self._working.tell(known._replace(value=-known.value))
@@ -119,6 +122,10 @@ class Fold:
 
     def _catch_up(self, number: int) -> None:
         """Let the search know all results, with the values that they have for a trial."""
+        if self._is_apart:  # only what is new is looked at
+            new = self._results[len(self._heard) :]
+            self._hear([replace(result, plain=result.value) for result in new])
+            return
         weights = None
         if self._takes == "weighted":
             weights = several.weights(self._seed, number, len(self._goals))
@@ -131,9 +138,12 @@ class Fold:
         ]
         if now[: len(self._heard)] != self._heard:
             self._working, self._heard = self._begun(), []
-        for result in now[len(self._heard) :]:
+        self._hear(now[len(self._heard) :])
+
+    def _hear(self, results: Sequence[Finished]) -> None:
+        for result in results:
             self._working.tell(result)
-        self._heard = now
+        self._heard += results
 
     def _at_one_rung(self) -> list[Finished]:
         """Return all results; of one objective with what each is worth at the same rung."""
