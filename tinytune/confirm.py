@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from tinytune.errors import TinytuneError, UsageError
@@ -83,6 +84,22 @@ class Ranking(NamedTuple):
         return any(len({row.trial.value, *row.values.values()}) > 1 for row in self.rows)
 
 
+class Left(NamedTuple):
+    """What is left to run: what has to be entered, and what was entered and has not ended."""
+
+    path: Path
+    new: tuple[tuple[TrialRecord, int], ...]  # (trial, repeat), not entered yet
+    seed: int  # of the study
+
+    def enter(self) -> None:
+        """Write the new runs into the study, where they wait; workers take them then."""
+        from tinytune.store.writer import Store  # what only reads does without it
+
+        if self.new:
+            with Store(self.path) as store:
+                store.add_repeats(self.new, self.seed)
+
+
 def chosen(reader: Reader, top: int | None) -> list[TrialRecord]:
     """Return the trials with the best single values, each configuration once.
 
@@ -137,6 +154,19 @@ def missing(
     """Return those of the wanted (trial, repeat) that have not been entered yet."""
     known = {(repeat.confirms, repeat.repeat) for repeat in reader.repeats()}
     return [(trial, repeat) for trial, repeat in wanted if (trial.number, repeat) not in known]
+
+
+def left(path: Path, top: int | None, repeats: int) -> Left | None:
+    """Return what is left to run of the best `top`, `repeats` times each; None: nothing is.
+
+    UsageError and TinytuneError as of `chosen` and `runs`.
+    """
+    with Reader(path) as reader:
+        wanted = runs(chosen(reader, top), repeats)
+        new = missing(reader, wanted)
+        if not new and not reader.has_open_trials(repeats_only=True):
+            return None
+        return Left(path, tuple(new), reader.study().seed)
 
 
 def ranking(reader: Reader, goal: Goal) -> Ranking:

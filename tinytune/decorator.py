@@ -22,7 +22,6 @@ from tinytune.search import SearchOptions
 from tinytune.session import Wishes, Work
 from tinytune.stopping import RuleOptions
 from tinytune.store.reader import Reader
-from tinytune.store.writer import Store
 from tinytune.study import Study
 from tinytune.worker import StopReason
 
@@ -134,15 +133,10 @@ class TunableObjective(Objective):
         _check_whole(top=top, repeats=repeats)
         target = self._target(how)
         session.check_space(path, self)
-        with Reader(path) as reader:
-            wanted = confirming.runs(confirming.chosen(reader, top), repeats)
-            missing = confirming.missing(reader, wanted)
-            is_done = not missing and not reader.has_open_trials(repeats_only=True)
-            seed = reader.study().seed
-        if not is_done:
+        left = confirming.left(path, top, repeats)
+        if left is not None:
             session.vouch(path, self, None)
-            with Store(path) as store:
-                store.add_repeats(missing, seed)
+            left.enter()
             self._work(path, target, replace(how, repeats_only=True), quiet=quiet)
         with Reader(path) as reader, reader.snapshot():
             return confirming.ranking(reader, self.goals[0])

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -25,7 +23,7 @@ from tinytune.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from tinytune.history import TrialRecord
+    from tinytune.confirm import Left
     from tinytune.session import Work
 
 
@@ -71,9 +69,9 @@ def confirm(
     if not show:
         limits = (workers, timeout, max_failures, trial_timeout, max_memory)
         how = work.how(*limits, debug=debug, no_git=no_git, capture=capture)
-        with Reader(study) as reader:
-            wanted = confirming.runs(confirming.chosen(reader, top), repeats)
-        code = _run(study, wanted, objective, how, accept_changes=accept_changes, quiet=quiet)
+        left = confirming.left(study, top, repeats)
+        if left is not None:  # else nothing is loaded
+            code = _run(left, objective, how, accept_changes=accept_changes, quiet=quiet)
     with Reader(study) as reader, reader.snapshot():
         found = confirming.ranking(reader, reader.study().goals[0])
     if not found.rows:
@@ -91,30 +89,19 @@ def confirm(
 
 
 def _run(
-    study: Path,
-    wanted: Sequence[tuple[TrialRecord, int]],
+    left: Left,
     objective: str | None,
     how: Work,
     *,
     accept_changes: bool,
     quiet: bool,
 ) -> int:
-    """Run what has not been run yet, and return the exit code; load nothing where all is done."""
-    from tinytune import confirm as confirming
+    """Run what is left, and return the exit code."""
     from tinytune.cli import work
-    from tinytune.store.reader import Reader
-    from tinytune.store.writer import Store
 
-    with Reader(study) as reader:
-        missing = confirming.missing(reader, wanted)
-        if not missing and not reader.has_open_trials(repeats_only=True):
-            return 0
-        seed = reader.study().seed
-    loaded, target, _ = work.own_objective(study, objective, "confirm")
-    if missing:
-        with Store(study) as store:
-            store.add_repeats(missing, seed)
+    loaded, target, _ = work.own_objective(left.path, objective, "confirm")
+    left.enter()
     how = replace(how, repeats_only=True)
     return work.work(
-        study, loaded, target, how, is_new=False, accept_changes=accept_changes, quiet=quiet
+        left.path, loaded, target, how, is_new=False, accept_changes=accept_changes, quiet=quiet
     )
