@@ -131,6 +131,23 @@ def test_of_one_objective_it_compares_that():
     ] == [True, False, False]
 
 
+def test_what_misses_the_requirements_does_not_count(tmp_path):
+    made = wanted("dominated(grace=1, min_trials=1)", GOALS[:2])._replace(subject_to=("size < 5",))
+    path = tmp_path / "study.db"
+    assert study_module.start(path, made, None)
+    with Study(path) as study:
+        stops = []
+        for size in (9, 1, 1):
+            trial = study.ask()
+            trial.report(0, error=trial.number + 1.0, recall=0.5, stop=False)
+            stops.append(trial.should_stop)
+            study.tell(trial, {"error": 1.0, "recall": 0.5, "size": size})
+    assert stops == [False, False, True]
+    with Reader(path) as reader:
+        assert reader.decision_of(reader.trial(2)).facts["trial"] == 1
+        assert verify(reader, lambda *_: None).is_good
+
+
 def test_options_that_make_no_sense():
     with pytest.raises(UsageError, match="dominated: share 0 must be above 0 and below 1"):
         stopping.parse("dominated(share=0)")

@@ -285,6 +285,7 @@ class Ended(NamedTuple):
     number: int
     told: int  # tick
     reports: tuple[tuple[str, int, float], ...]  # metric, step, value; NaN where none
+    is_met: bool = True  # whether it meets what the study's results have to
 
 
 class Decision(NamedTuple):

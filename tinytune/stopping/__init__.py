@@ -59,7 +59,7 @@ class Joint(Protocol):
     """
 
     def tell(self, curves: Mapping[str, Curve | None]) -> None:
-        """Take in the curves of a trial that is complete."""
+        """Take in the curves of a trial that is complete, and meets the study's requirements."""
 
     def decide(self, curves: Mapping[str, Curve | None], step: int) -> Facts | None:
         """Return what a trial is stopped for after its report at a step; None: it goes on."""

@@ -32,7 +32,8 @@ class Dominated:
 
     A trial is stopped if at least `share` of the complete trials dominate it at its step: are
     nowhere worse and somewhere better, in all objectives that were reported at steps. Not before
-    `min_trials` others have come there; `grace` and `interval` are as for `median`.
+    `min_trials` others have come there; `grace` and `interval` are as for `median`. Trials that
+    miss the study's requirements do not count.
 
     Suits several objectives. Report all of them as you go on, also what a trial costs so far: what
     is known only in the end is left out, and with one left nothing is stopped. A larger share is

@@ -138,7 +138,8 @@ class Judge:
             whole.add(step, {metric: value})
         for place, part in enumerate(self.parts):
             if part.joint is not None:
-                part.joint.tell(whole.curves(place))
+                if ended.is_met:
+                    part.joint.tell(whole.curves(place))
             elif (curve := whole.whole(place)) is not None:
                 part.rule.tell(curve)
 

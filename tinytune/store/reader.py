@@ -215,9 +215,10 @@ class Reader(Proofs):
     def complete(self, after: int, upto: int) -> list[Ended]:
         """Return the trials that were complete after one tick and up to another, with reports."""
         found = []
-        for number, told, attempt in self._all(rows.complete, sql.SELECT_COMPLETE, (after, upto)):
+        made = self._all(rows.complete, sql.SELECT_COMPLETE, (after, upto))
+        for number, told, attempt, is_met in made:
             reports = self._all(rows.metric, sql.SELECT_REPORTS, (number, attempt))
-            found.append(Ended(number, told, tuple(reports)))
+            found.append(Ended(number, told, tuple(reports), is_met))
         return found
 
     def rungs(self, after: int, upto: int) -> list[Decision]:

@@ -120,10 +120,11 @@ def report(row: Sequence[Any]) -> tuple[int, int, int, int, str, float]:
     return cells.whole(tick), cells.whole(trial), cells.whole(attempt), step, name, value
 
 
-def complete(row: Sequence[Any]) -> tuple[int, int, int]:
-    """Return number, tick of its end and attempt of a trial."""
-    number, told, attempt = row
-    return cells.whole(number), cells.whole(told), cells.whole(attempt)
+def complete(row: Sequence[Any]) -> tuple[int, int, int, bool]:
+    """Return a trial's number, tick of its end and attempt, and whether it meets what it has to."""
+    number, told, attempt, violation = row
+    is_met = violation is None or not cells.finite(violation) > 0.0
+    return cells.whole(number), cells.whole(told), cells.whole(attempt), is_met
 
 
 def lesson(row: Sequence[Any]) -> Lesson:

@@ -256,7 +256,7 @@ ORDER BY tick LIMIT 1
 """
 SELECT_PROMOTION = f"{_DECISIONS} WHERE trial = ? AND attempt = ? AND verdict = 'promote'"
 SELECT_COMPLETE = """
-SELECT number, told, attempt FROM trial
+SELECT number, told, attempt, violation FROM trial
 WHERE told > ? AND told <= ? AND state = 'complete' AND confirms IS NULL ORDER BY told
 """
 SELECT_REPORTS = """
