@@ -43,7 +43,7 @@ ROWS = [
     {"worker"},
     {"child"},
     {"supervisor"},
-    {"rules"},
+    {"rules", "budget"},
     {"changing"},
     {"agreed"},
     {"session"},

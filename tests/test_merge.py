@@ -19,7 +19,7 @@ from tests.test_changing import change_somehow
 from tests.test_early_stopping import verified as proved
 from tests.test_removal import take_steps
 from tests.test_verify import found_by_anything, study_of
-from tinytune import __version__, changing, learn, merge, search, session, stopping
+from tinytune import __version__, budget, changing, learn, merge, search, stopping
 from tinytune import study as study_module
 from tinytune.changing import Wanted
 from tinytune.distributions import Choice, Float, Int
@@ -241,7 +241,7 @@ def test_the_search_of_the_first_goes_on_and_knows_all_trials(tmp_path, name):
     path = merged(tmp_path, a, b)
     with Study(path) as opened:
         assert opened.ask() is None  # not more than there are, until somebody says so
-    session.extend(path, "+7")
+    budget.extend(path, "+7")
     with Study(path) as opened:
         assert opened.record.search == spec
         run(opened, 7)
@@ -253,7 +253,7 @@ def test_the_search_of_the_first_goes_on_and_knows_all_trials(tmp_path, name):
         new = [trial.params for trial in opened.trials()[15:]]
     alone = tmp_path / "alone.db"
     shutil.copy(a, alone)
-    session.extend(alone, "+7")
+    budget.extend(alone, "+7")
     if name in ("tpe", "cma-es"):  # what the other study had found made a difference
         with Study(alone) as opened:
             run(opened, 7)
@@ -349,7 +349,7 @@ def test_the_same_study_is_merged_once(tmp_path, pair):
         assert len(trials(again)) == (4 if number == 0 else 10)
         assert proved(again).is_good
     shutil.copy(a, tmp_path / "copy.db")
-    session.extend(a, "+2")
+    budget.extend(a, "+2")
     with Study(a) as opened:
         run(opened, 2)
     with Editor(tmp_path / "copy.db") as editor:
@@ -366,7 +366,7 @@ def test_of_copies_that_went_on_apart_nothing_counts_twice(tmp_path):
     b = tmp_path / "b.db"
     shutil.copy(a, b)
     for path, value in ((a, square), (b, lambda trial: 1.0)):
-        session.extend(path, "+3")
+        budget.extend(path, "+3")
         with Study(path) as opened:
             run(opened, 3, value)
     code, _, errors = spoken("merge", a, b, "-o", tmp_path / "c.db")
@@ -376,7 +376,7 @@ def test_of_copies_that_went_on_apart_nothing_counts_twice(tmp_path):
     assert [trial.removed for trial in trials(path)] == [False] * 8 + [True] * 5 + [False] * 3
     assert proved(path).is_good
     assert not found_by_anything(path)
-    session.extend(path, "+3")
+    budget.extend(path, "+3")
     with Study(path) as opened:
         run(opened, 3)
     assert proved(path).is_good
@@ -427,7 +427,7 @@ def test_spaces_that_overlap_become_one(tmp_path):
         assert (parameters["x"].distribution.low, parameters["x"].distribution.high) == (0.0, 3.0)
         assert parameters["kind"].distribution.options == ("a", "b", "c")
         assert parameters["x"].default == 0.0
-    session.extend(path, "+6")
+    budget.extend(path, "+6")
     with Study(path) as opened:
         run(opened, 6)
     found = proved(path)
@@ -517,7 +517,7 @@ def test_a_merged_study_whose_part_was_changed_is_not_merged_again(tmp_path, pai
 )
 def test_what_is_changed_in_the_new_file_is_noticed(tmp_path, pair, change):
     path = merged(tmp_path, *pair)
-    session.extend(path, "+1")
+    budget.extend(path, "+1")
     with Study(path) as opened:
         run(opened, 1)
     with edited(path) as connection:
@@ -611,9 +611,9 @@ def test_any_studies_can_be_merged_and_go_on(tmp_path):
         assert create(tmp_path / f"{number}.db", wanted, None, __version__)
         paths.append(work(tmp_path / f"{number}.db", 10 * seed + number))
     path = merged(tmp_path, *paths[:2])
-    session.extend(path, "+6")
+    budget.extend(path, "+6")
     again = merged(tmp_path, paths[2], work(path, seed), paths[0], name="d.db")
-    session.extend(again, "+4")
+    budget.extend(again, "+4")
     work(again, seed)
     found = proved(again)
     assert found.is_good, found.problems

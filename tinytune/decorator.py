@@ -100,7 +100,9 @@ class TunableObjective(Objective):
             None if budget_seconds is None else seconds_of(budget_seconds),
         )
         target = self._target(how)
-        session.start(path, self, None, wishes, has_timeout=how.timeout_seconds is not None)
+        note = Live(path, self.goals[0], quiet=quiet).note
+        has_timeout = how.timeout_seconds is not None
+        session.start(path, self, None, wishes, has_timeout=has_timeout, note=note)
         self._work(path, target, how, quiet=quiet)
         return Study(path)
 

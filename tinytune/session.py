@@ -25,6 +25,7 @@ from tinytune import (
     trust,
 )
 from tinytune import command as commands
+from tinytune.budget import NO_STEPS, check_steps, granted
 from tinytune.checkpoints import BESIDE, Checkpoints, Keeping
 from tinytune.context import Trial
 from tinytune.errors import ObjectiveError, StudyMismatchError, UsageError
@@ -53,10 +54,6 @@ from tinytune.worker import Interrupt, Limits, work
 
 DEFAULT_TRIALS = 100
 DEFAULT_SEARCH = "auto"
-_NO_STEPS = (
-    "a budget of steps does not count those of a trial's further runs: say --trials instead, or "
-    "leave out --repeats"
-)
 MOST_CHANGES = 8  # of the environment, that a session names
 
 
@@ -129,30 +126,28 @@ def start(
 ) -> bool:
     """Create the study that is asked for, or find it in the file; return whether it is new.
 
-    `note` is told what was learned from other studies. StudyMismatchError, with the file
+    `note` is told what was learned from other studies, and why there will be another number of
+    trials than was asked for. StudyMismatchError, with the file
     unchanged, if the file holds another study.
     """
-    if wishes.seed is not None and not 0 <= wishes.seed < draw.SEED_LIMIT:
-        raise UsageError(f"the seed must be from 0 to 2^63 - 1, not {wishes.seed}")
-    if wishes.trials is not None and wishes.trials < 1:
-        raise UsageError(f"trials must be at least 1, not {wishes.trials}")
-    if wishes.budget_steps is not None:
-        _check_steps(wishes.budget_steps)
-    study.check_seconds(wishes.budget_seconds)
+    _check(wishes)
     found = _found(path)
     budgets = (wishes.budget_steps, wishes.budget_seconds)
     ends = has_timeout or any(budget is not None for budget in budgets)
     is_endless = wishes.search is None or not wishes.search.exhausts
+    is_asked = wishes.trials is not None
     if found is None and wishes.trials is None and is_endless and not ends:
         wishes = replace(wishes, trials=DEFAULT_TRIALS)
     wanted = _wanted(path, objective, target, wishes, found)
     if found is not None:
         wanted = agreed.in_its_space(path, objective, wanted, note)
-    skipped = 0
+    counted, skipped = 0, 0
     if found is not None:
         with Reader(path) as reader:
-            skipped = reader.skipped()
-    wanted = study.with_budget(wanted, skipped)
+            counted, skipped = reader.counted(), reader.skipped()
+    wanted, text = granted(path, wanted, counted, skipped)
+    if text and is_asked:
+        note(text)
     if found is None:
         wanted, notes = learn.learned(wanted, wishes.learn_from)
         for text in notes:
@@ -164,9 +159,14 @@ def start(
     return is_new
 
 
-def _check_steps(steps: int) -> None:
-    if not 1 <= steps < 2**62:
-        raise UsageError(f"the budget of steps must be a whole number from 1, not {steps}")
+def _check(wishes: Wishes) -> None:
+    if wishes.seed is not None and not 0 <= wishes.seed < draw.SEED_LIMIT:
+        raise UsageError(f"the seed must be from 0 to 2^63 - 1, not {wishes.seed}")
+    if wishes.trials is not None and wishes.trials < 1:
+        raise UsageError(f"trials must be at least 1, not {wishes.trials}")
+    if wishes.budget_steps is not None:
+        check_steps(wishes.budget_steps)
+    study.check_seconds(wishes.budget_seconds)
 
 
 def vouch(path: Path, objective: Objective, target: str | None) -> None:
@@ -219,32 +219,6 @@ def _find_command(reader: Reader, record: StudyRecord, doing: str) -> str:
         f"{reader.path} would run {shown!r}, which you have not given for it before, in this "
         f"folder and with these parameters: look at both, then `{remedy}`"
     )
-
-
-def extend(path: Path, trials: str | None, budget_steps: int | None = None) -> None:
-    """Change a study's budget: "60" trials in all, or "+20" more than it had; and that of steps."""
-    if budget_steps is not None:
-        _check_steps(budget_steps)
-        with Reader(path) as reader:
-            if reader.study().repeats > 1:
-                raise UsageError(_NO_STEPS)
-        study.set_budget_steps(path, budget_steps)
-    if trials is None:
-        return
-    record = _found(path)
-    digits = trials.removeprefix("+")
-    if record is None or not digits.isdecimal():
-        raise UsageError(
-            f"{trials!r} is no number of trials: write 60 for 60 in all, or +20 for 20 more"
-        )
-    more = int(digits)
-    with Reader(path) as reader:
-        skipped = reader.skipped()
-        if trials.startswith("+"):
-            more += reader.counted() if record.budget is None else record.budget
-    budget = study.with_budget(record._replace(budget=more), skipped).budget
-    if budget != record.budget:
-        study.set_budget(path, budget)
 
 
 def changed_source(path: Path, objective: Objective, *, accept: bool) -> str | None:
@@ -449,7 +423,7 @@ def _repeats(wishes: Wishes, found: StudyRecord | None, goal: Goal) -> int:
     if repeats > 1 and goal.name in COSTS:
         raise UsageError(f"{goal.name} is measured of a whole trial: put another objective first")
     if repeats > 1 and _budget_steps(wishes, found) is not None:
-        raise UsageError(_NO_STEPS)
+        raise UsageError(NO_STEPS)
     return repeats
 
 

@@ -255,7 +255,7 @@ def resume(
     debug: Debug = False,
 ) -> None:
     """Continue a study; any number of terminals may do so at once."""
-    from tinytune import session
+    from tinytune import budget
     from tinytune import study as studies
     from tinytune.cli import work
     from tinytune.output.formats import clean
@@ -268,7 +268,9 @@ def resume(
     loaded, target, differs = work.own_objective(study, named, "resume")
     if differs and not quiet:
         typer.echo(f"{study}: {clean(differs)}", err=True)
-    session.extend(study, trials, budget_steps)
+    limited = budget.extend(study, trials, budget_steps)
+    if limited and not quiet:
+        typer.echo(f"{study}: {clean(limited)}", err=True)
     if budget_seconds is not None:
         seconds = seconds_of(budget_seconds.removeprefix("+"))
         studies.extend_seconds(study, seconds, is_more=budget_seconds.startswith("+"))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import typer
 
-from tinytune import extract, loading, search, session, study
+from tinytune import budget, extract, loading, search, session, study
 from tinytune.checkpoints import Keeping
 from tinytune.errors import UsageError
 from tinytune.history import Progress, State, StudyRecord
@@ -115,12 +115,12 @@ def _warn_of_changes(path: Path, objective: Objective, *, accept: bool) -> None:
 def _beginning(path: Path, *, is_new: bool) -> str:
     with study.Study(path) as opened:
         record, progress = opened.record, opened.progress
-    budget = _budget(record)
+    limit = _budget(record)
     done = "" if is_new else f", {progress.ended} ended before"
     verb = "new study" if is_new else "continuing"
     with_it = f" ({_chosen(record)})" if is_new and record.search.name == "auto" else ""
     text = f"{path}: {verb}, {record.search.name} search{with_it}, seed {record.seed}, "
-    text += f"{budget}{done}"
+    text += f"{limit}{done}"
     if is_new and _leaves_out_the_defaults(record):
         text += "; the defaults are not on the grid"
     return text
@@ -213,6 +213,8 @@ def _advice(path: Path, *, is_done: bool, progress: Progress, record: StudyRecor
     if progress.is_spent and progress.best is not None:
         return f"next: tinytune best {path} · tinytune resume {path} --budget-seconds +10m"
     if is_done and progress.best is not None:
+        if budget.is_exhausted(path):
+            return f"next: tinytune best {path}"
         more = "--trials +50"
         if record.budget_steps is not None and progress.steps >= record.budget_steps:
             more = f"--budget-steps {2 * record.budget_steps}"
