@@ -56,10 +56,13 @@ def stopping_report(study: StudyFile, form: DetailFormat = "table", debug: Debug
     formats.check_detail_format(form)
     with Reader(study) as reader:
         record, found = reader.study(), measuring.savings(reader)
+        blind = measuring.unseen(reader)
     if form == "json":
-        typer.echo(formats.json_text(savings.savings_json(found)))
-    else:
-        typer.echo(savings.savings_text(found, record))
+        typer.echo(formats.json_text(savings.savings_json(found, blind)))
+        return
+    typer.echo(savings.savings_text(found, record))
+    for text in savings.unseen_texts(study, blind):
+        typer.echo(f"\n{formats.clean(text)}")
 
 
 def replicate(

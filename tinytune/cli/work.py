@@ -18,6 +18,8 @@ from tinytune.objective import Objective
 from tinytune.output.details import best_text, curve_text, goals_text
 from tinytune.output.formats import clean, counted
 from tinytune.output.progress import Live, bytes_of, duration, seconds_of
+from tinytune.output.savings import unseen_texts
+from tinytune.savings import unseen
 from tinytune.session import Work
 from tinytune.store.reader import Reader
 from tinytune.supervisor import Ending
@@ -193,6 +195,7 @@ def _summary(path: Path, ending: Ending, advice: str | None) -> str:
         curve = curve_text(opened.reader, goal)
         front = opened.front() if len(record.goals) > 1 else []
         failed = opened.reader.last_failed() if progress.best is None else None
+        blind = unseen_texts(path, unseen(opened.reader))
     lines = [counts or "no trials"]
     if progress.is_spent and ending.reason is StopReason.DONE:
         lines.append("the seconds of its budget are spent")
@@ -203,6 +206,7 @@ def _summary(path: Path, ending: Ending, advice: str | None) -> str:
         lines.append(f"best so far: {curve}")
     if failed is not None and ending.reason is StopReason.DONE:
         lines.append(f"trial {failed.number} failed last: {clean(failed.error or '')}")
+    lines += map(clean, blind)
     if advice is None:
         is_done = ending.reason is StopReason.DONE
         advice = _advice(path, is_done=is_done, progress=progress, record=record)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from tinytune import environment, learn, preference, process, stopping
+from tinytune import environment, learn, preference, process, savings, stopping
 from tinytune.confirm import ranking
 from tinytune.history import (
     STATES,
@@ -34,6 +34,7 @@ from tinytune.output.formats import (
     trial_json,
 )
 from tinytune.output.progress import duration, sparkline
+from tinytune.output.savings import unseen_json, unseen_texts
 from tinytune.preference import Volume
 from tinytune.referee import explained
 from tinytune.store.reader import Reader
@@ -204,6 +205,7 @@ def status_json(reader: Reader, study: StudyRecord, progress: Progress) -> dict[
         "search": {"name": study.search.name, "version": study.search.version,
                    "options": study.search.options, "at_work": at_work(reader, study)},
         "stopping": [vars(rule) for rule in study.stopping],
+        "unseen": unseen_json(savings.unseen(reader)),
         "audit": study.audit,
         "repeats": study.repeats,
         "learned_from": [
@@ -283,6 +285,8 @@ def status_text(reader: Reader, study: StudyRecord, progress: Progress) -> str:
     if changes:
         lines = [f"  since {since}: {clean(changed)}" for since, changed in changes]
         text += "\n\nnot as before\n" + "\n".join(lines)
+    blind = unseen_texts(reader.path, savings.unseen(reader))
+    text += "".join(f"\n\n{clean(each)}" for each in blind)
     text += _said(reader)
     running = reader.running()
     if running:

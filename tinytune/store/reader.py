@@ -204,6 +204,11 @@ class Reader(Proofs):
         """
         return dict(self._all(rows.value_at_step, sql.SELECT_AT_STEP, (name, step)))
 
+    def is_reported(self, name: str | None) -> bool:
+        """Return whether any trial has reported a metric; None: any at all."""
+        (found,) = self._db.one(sql.IS_REPORTED, (name,)) or (0,)
+        return bool(found)
+
     def last_steps(self) -> dict[str, int]:
         """Return each metric that was reported, and its last step in any trial."""
         return dict(self._all(rows.last_step, sql.SELECT_LAST_STEPS))

@@ -439,6 +439,7 @@ AND EXISTS (SELECT 1 FROM metric
             WHERE trial = t.number AND attempt = t.attempt AND name = ?1 AND step >= ?2)
 ORDER BY m.trial, m.tick
 """
+IS_REPORTED = "SELECT EXISTS (SELECT 1 FROM metric WHERE ?1 IS NULL OR name = ?1)"
 SELECT_LAST_STEPS = "SELECT name, max(step) FROM metric GROUP BY name"
 SELECT_ATTEMPTS = """
 SELECT attempt, worker, started, ended, ending, error, seconds, cpu_seconds, memory_mb, steps
