@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import shutil
 import signal
 import sqlite3
@@ -24,7 +25,7 @@ from tinytune import study as study_module
 from tinytune.changing import Wanted
 from tinytune.distributions import Choice, Float, Int
 from tinytune.errors import StudyFileError, TinytuneError, TrialStopped, UsageError
-from tinytune.history import Goal, Outcome, Output
+from tinytune.history import Environment, Goal, Outcome, Output
 from tinytune.replicate import chosen
 from tinytune.replicate import start as start_replica
 from tinytune.space import Space
@@ -380,6 +381,30 @@ def test_of_copies_that_went_on_apart_nothing_counts_twice(tmp_path):
     with Study(path) as opened:
         run(opened, 3)
     assert proved(path).is_good
+
+
+def test_the_last_session_is_that_of_the_study_that_goes_on(tmp_path):
+    a, b = tmp_path / "a.db", tmp_path / "b.db"
+    for path, cpus in ((a, (1, 2)), (b, (4, 8))):
+        assert study_module.start(path, record(budget=2, search="auto"), None)
+        for number in cpus:
+            facts = json.dumps({"cpu": str(number)})
+            with Study(path, environment=Environment(str(number), facts)) as opened:
+                run(opened, 1)
+    path = merged(tmp_path, a, b)
+    with Reader(path) as reader, Reader(a) as before:
+        assert reader.latest_environment().known == {"cpu": "2"}
+        assert reader.latest_search() == before.latest_search()
+    told = spoken("status", path)[1]
+    assert re.search(r"since \S+: cpu 1 → 2\n", told)
+    assert re.search(r"since \S+, in b.db: cpu 4 → 8\n", told)
+    assert "2 → 4" not in told
+    budget.extend(path, "+1")
+    with Study(path, environment=Environment("16", '{"cpu": "16"}')) as opened:
+        run(opened, 1)
+    with Reader(path) as reader:
+        assert reader.latest_environment().known == {"cpu": "16"}
+    assert re.search(r"since \S+: cpu 2 → 16\n", spoken("status", path)[1])
 
 
 # What is refused.

@@ -226,7 +226,8 @@ def status_json(reader: Reader, study: StudyRecord, progress: Progress) -> dict[
         "merged": versions.merged_json(reader),
         "notes": _notes_json(reader.notes()),
         "changes": [
-            {"since": since, "changes": changed} for since, changed in environment_changes(reader)
+            {"since": since, "study": name, "changes": changed}
+            for since, name, changed in environment_changes(reader)
         ],
         "best": None if progress.best is None else trial_json(progress.best, study),
         "front": None if len(study.goals) == 1 else _front_json(reader, study),
@@ -283,7 +284,10 @@ def status_text(reader: Reader, study: StudyRecord, progress: Progress) -> str:
     text = facts(known)
     changes = environment_changes(reader)
     if changes:
-        lines = [f"  since {since}: {clean(changed)}" for since, changed in changes]
+        lines = [
+            f"  since {since}{clean(f', in {name}') if name else ''}: {clean(changed)}"
+            for since, name, changed in changes
+        ]
         text += "\n\nnot as before\n" + "\n".join(lines)
     blind = unseen_texts(reader.path, savings.unseen(reader))
     text += "".join(f"\n\n{clean(each)}" for each in blind)
@@ -391,14 +395,20 @@ def _brief(seconds: float) -> str:
     return f"{1000 * seconds:.3g} ms" if seconds < 0.1 else duration(seconds)
 
 
-def environment_changes(reader: Reader) -> list[tuple[str | None, str]]:
-    """Return when workers began to run in something else, and what was not as before."""
-    known = reader.environments()
+def environment_changes(reader: Reader) -> list[tuple[str | None, str | None, str]]:
+    """Return when workers began to run in something else, in which study, and what was new.
+
+    The study is None, or the name of one that was merged into this one.
+    """
+    names = {part.start: part.name for part in reader.parts()}
     found = []
-    for before, now in pairwise(known):
+    for before, now in pairwise(reader.environments()):
+        if before.part != now.part:
+            continue
         changed = environment.changes(before.known, now.known)
         if changed:
-            found.append((iso_time(now.first), "; ".join(changed)))
+            name = None if now.part is None else names.get(now.part)
+            found.append((iso_time(now.first), name, "; ".join(changed)))
     return found
 
 

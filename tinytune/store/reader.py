@@ -83,7 +83,7 @@ class Reader(Proofs):
         return self._records(sql.SELECT_REPEATS)
 
     def latest_search(self) -> str | None:
-        """Return what made the latest suggestion, None if there is none yet."""
+        """Return what made the latest suggestion of this study's own, None if there is none yet."""
         row = self._db.one(sql.SELECT_LATEST_SEARCH)
         return None if row is None else self._made(str, row, "a search")
 
@@ -97,11 +97,14 @@ class Reader(Proofs):
         return None if row is None else Source(*row)
 
     def environments(self) -> list[Environment]:
-        """Return what workers have run in, the first one first."""
+        """Return what workers have run in, the first one first; this study's own before others'."""
         return self._all(rows.environment, sql.SELECT_ENVIRONMENTS)
 
     def latest_environment(self) -> Environment | None:
-        """Return what the last worker that joined ran in, None where none has said."""
+        """Return what the last worker that joined ran in, None where none has said.
+
+        What ran in a study that was merged into this one does not count.
+        """
         return next(iter(self._all(rows.environment, sql.SELECT_LATEST_ENVIRONMENT)), None)
 
     def environment_of(self, worker: int) -> Environment | None:

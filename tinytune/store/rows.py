@@ -338,7 +338,7 @@ def running(row: Sequence[Any]) -> RunningTrial:
 
 def environment(row: Sequence[Any]) -> Environment:
     """Return an environment, whose facts are the JSON object that tinytune writes."""
-    name, facts, first = row
+    name, facts, first, part = row
     found = cells.mapping_of(facts)
     for kind in ("packages", "variables", "files"):
         cells.texts(cells.mapping(found.get(kind, {})))
@@ -346,7 +346,8 @@ def environment(row: Sequence[Any]) -> Environment:
         cells.text(found.get(kind, ""))
     for word in cells.items(found.get("argv", [])):
         cells.text(word)
-    return Environment(cells.text(name), facts, first=cells.time(first))
+    part = None if part is None else cells.whole(part)
+    return Environment(cells.text(name), facts, first=cells.time(first), part=part)
 
 
 def output(row: Sequence[Any]) -> Output:

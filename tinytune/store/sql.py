@@ -57,13 +57,26 @@ digest(created, version, space, search, objectives, settings, seed, defaults, bu
 SEAL = f"UPDATE study SET seal = {_SEAL}"
 SELECT_SEALS = f"SELECT seal, {_SEAL} FROM study"
 INSERT_ENVIRONMENT = "INSERT OR IGNORE INTO environment (hash, facts, first) VALUES (?, ?, ?)"
-SELECT_ENVIRONMENTS = "SELECT hash, facts, first FROM environment ORDER BY first, hash"
-SELECT_LATEST_ENVIRONMENT = """
-SELECT hash, facts, first FROM environment
-ORDER BY coalesce((SELECT max(id) FROM worker WHERE environment = hash), 0) DESC, first DESC LIMIT 1
+# The study that a worker w was merged with, NULL where it is this one's own: it joined before the
+# merge, and after all who were here then.
+_MERGED_WITH = """
+(SELECT p.start FROM part AS p JOIN version AS v ON v.tick = p.start
+ WHERE w.id > p.workers AND w.joined <= v.time ORDER BY p.workers DESC LIMIT 1)
+"""
+SELECT_ENVIRONMENTS = f"""
+SELECT DISTINCT e.hash, e.facts, e.first, {_MERGED_WITH} AS part
+FROM environment AS e LEFT JOIN worker AS w ON w.environment = e.hash
+ORDER BY part, e.first, e.hash
+"""
+SELECT_LATEST_ENVIRONMENT = f"""
+SELECT e.hash, e.facts, e.first, NULL
+FROM environment AS e LEFT JOIN worker AS w ON w.environment = e.hash AND {_MERGED_WITH} IS NULL
+WHERE w.id IS NOT NULL OR NOT EXISTS (SELECT 1 FROM worker WHERE environment = e.hash)
+ORDER BY coalesce(w.id, 0) DESC, e.first DESC LIMIT 1
 """
 SELECT_ENVIRONMENT_OF = """
-SELECT e.hash, e.facts, e.first FROM worker AS w JOIN environment AS e ON w.environment = e.hash
+SELECT e.hash, e.facts, e.first, NULL
+FROM worker AS w JOIN environment AS e ON w.environment = e.hash
 WHERE w.id = ?
 """
 
@@ -397,7 +410,10 @@ SELECT EXISTS (SELECT 1 FROM trial WHERE state = 'waiting' AND (confirms IS NOT 
                    AND (confirms IS NOT NULL OR NOT ?1))
 """
 SELECT_LATEST_SEARCH = """
-SELECT search FROM trial WHERE origin = 'search' AND params IS NOT NULL ORDER BY number DESC LIMIT 1
+SELECT search FROM trial
+WHERE origin = 'search' AND params IS NOT NULL
+  AND NOT EXISTS (SELECT 1 FROM part WHERE number >= first AND number < first + part.trials)
+ORDER BY number DESC LIMIT 1
 """
 SELECT_VALUES = f"""
 SELECT told, value FROM trial
