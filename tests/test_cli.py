@@ -99,7 +99,7 @@ def test_run_on_another_study_stops_and_shows_the_difference(tmp_path):
     told = fails(1, "run", TOY, "--study", path, "--seed", 2, "--set", "harm=exit", "--trials", 9)
     assert "holds another study" in told
     assert "seed is 1 there and 2 here" in told
-    assert "setting 'harm' is  there and exit here" in told
+    assert "setting 'harm' is \"\" there and exit here" in told
     assert (
         "search is auto(allow_repeats=False, smooth=False, trials=2, trust_defaults=None, "
         "workers=1) there and grid" in fails(1, "run", TOY, "--study", path, "--grid", "x=3")

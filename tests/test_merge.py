@@ -422,7 +422,9 @@ def test_the_last_session_is_that_of_the_study_that_goes_on(tmp_path):
         ({"space": {"x": Choice(0.5, 2.0)}}, "x is .* in the one and .*choice.* in the other"),
         ({"space": {"value": Float(0.25, 1.25, step=0.25)}}, "value is .* in the one and"),
         ({"space": {"value": Float(0.25, 1.25, step=0.5)}}, "no space has all .* does not fit"),
-        ({"space": {"kind": Choice("a", "b", weights=(1, 2))}}, "kind is .*weights"),
+        ({"space": {"kind": Choice("a", "b", weights=(1, 2))}},
+         r"kind is choice\(a, b\) = a in the one and choice\(a, b, weights=\[1, 2\]\) in the"),
+        ({"settings": {"epochs": {"b": True}}}, r"'epochs' is 3 in the one and \{\"b\": true\} in"),
         ({"space": {"kind": Choice("a", "b", "c"), "n": Int(1, 5)}}, "n is .* in the one"),
     ],
 )  # fmt: skip

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from tinytune import environment, learn, preference, process, savings, stopping
+from tinytune import environment, learn, notation, preference, process, savings, stopping
 from tinytune.confirm import ranking
 from tinytune.history import (
     STATES,
@@ -247,7 +247,8 @@ def status_json(reader: Reader, study: StudyRecord, progress: Progress) -> dict[
 def status_text(reader: Reader, study: StudyRecord, progress: Progress) -> str:
     """Return how a study stands."""
     goal = study.goals[0]
-    options = ", ".join(f"{name}={value}" for name, value in study.search.options.items() if value)
+    found = study.search.options.items()
+    options = ", ".join(f"{name}={notation.exact(value)}" for name, value in found if value)
     counts = _counts_text(progress)
     budget = "without a limit" if progress.budget is None else f"of {progress.budget}"
     known: list[tuple[str, object]] = [
@@ -261,7 +262,7 @@ def status_text(reader: Reader, study: StudyRecord, progress: Progress) -> str:
         ("learned from", learn.text(study.lessons) or None),
         (
             "settings",
-            ", ".join(f"{name}={value}" for name, value in study.settings.items()) or "none",
+            ", ".join(f"{k}={notation.exact(v)}" for k, v in study.settings.items()) or "none",
         ),
         ("trials", f"{progress.ended} {budget} ended ({counts or 'none yet'})"),
         ("steps", steps_text(progress, study)),
@@ -475,7 +476,9 @@ def _indented(values: Mapping[str, object] | None) -> str:
 
 
 def _shown(value: object) -> str:
-    """Parameters are shown with all digits, to be copied."""
+    """Parameters are shown with all digits, to be copied; settings may be lists and mappings."""
+    if isinstance(value, (list, dict)):
+        return clean(notation.exact(value))
     return clean(repr(value) if isinstance(value, float) else str(value))
 
 
