@@ -101,7 +101,7 @@ def test_run_on_another_study_stops_and_shows_the_difference(tmp_path):
     assert "seed is 1 there and 2 here" in told
     assert "setting 'harm' is \"\" there and exit here" in told
     assert (
-        "search is auto(allow_repeats=False, smooth=False, trials=2, trust_defaults=None, "
+        "search is auto(allow_repeats=false, smooth=false, trials=2, trust_defaults=null, "
         "workers=1) there and grid" in fails(1, "run", TOY, "--study", path, "--grid", "x=3")
     )
     assert "parameter 'kind'" in fails(1, "run", f"{BROKEN}:raises", "--study", path)
