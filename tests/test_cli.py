@@ -188,8 +188,14 @@ def test_failures_in_a_row_stop_the_run(tmp_path):
 
 def test_where_all_have_failed_it_is_said_why(tmp_path):
     done = tinytune("run", f"{BROKEN}:raises", "--trials", 3, cwd=tmp_path)
-    assert done.returncode == 0
+    assert done.returncode == 1
     assert "3 failed\ntrial 2 failed last: RuntimeError: x is 0." in done.stderr
+    again = tinytune("resume", "study.db", "--quiet", cwd=tmp_path)
+    assert again.returncode == 1
+    assert "all trials have failed; trial 2 failed last: RuntimeError: x is 0." in again.stderr
+    with Study(tmp_path / "study.db") as opened:
+        opened.add({"x": 0.5}, 1.0)
+    assert tinytune("resume", "study.db", "--quiet", cwd=tmp_path).returncode == 0
 
 
 def test_failures_in_a_row_stop_all_workers(tmp_path):
@@ -215,7 +221,7 @@ def test_failures_in_a_row_stop_all_workers(tmp_path):
 )
 def test_a_result_that_is_none_fails_with_a_reason(tmp_path, function, error):
     target = f"{BROKEN}:{function}"
-    assert tinytune("run", target, "--trials", 1, "--max-failures", 9, cwd=tmp_path).returncode == 0
+    assert tinytune("run", target, "--trials", 1, "--max-failures", 9, cwd=tmp_path).returncode == 1
     with Study(tmp_path / "study.db") as opened:
         assert [trial.error for trial in opened.trials()] == [error]
 

@@ -172,7 +172,10 @@ def run(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Start a study of an objective or a command, or continue it where the file stopped."""
+    """Start a study of an objective or a command, or continue it where the file stopped.
+
+    Exit code 1 where all its trials have failed, or too many in a row.
+    """
     from tinytune import session, stopping
     from tinytune.cli import values, work
     from tinytune.decorator import options_of
@@ -254,7 +257,10 @@ def resume(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Continue a study; any number of terminals may do so at once."""
+    """Continue a study; any number of terminals may do so at once.
+
+    Exit code 1 where all its trials have failed, or too many in a row.
+    """
     from tinytune import budget
     from tinytune import study as studies
     from tinytune.cli import work

@@ -127,8 +127,9 @@ def replicate(
         limits = (workers, None, len(chosen) + 1, trial_timeout, max_memory)
         how = work.how(*limits, debug=debug, no_git=False)
         code = work.work(
-            path, loaded, target, how, is_new=is_new, accept_changes=False, quiet=quiet, advice=""
-        )
+            path, loaded, target, how, is_new=is_new, accept_changes=False, quiet=quiet, advice="",
+            may_fail=True,
+        )  # fmt: skip
         with Reader(path) as repeated:
             found = repeating.compare(original, repeated, tolerance)
         goal = original.study().goals[0].name

@@ -12,7 +12,7 @@ import typer
 from tinytune import budget, extract, loading, search, session, study
 from tinytune.checkpoints import Keeping
 from tinytune.errors import UsageError
-from tinytune.history import Progress, State, StudyRecord
+from tinytune.history import Progress, State, StudyRecord, TrialRecord
 from tinytune.limits import TrialLimits
 from tinytune.objective import Objective
 from tinytune.output.details import best_text, curve_text, goals_text
@@ -65,8 +65,12 @@ def work(
     accept_changes: bool,
     quiet: bool,
     advice: str | None = None,
+    may_fail: bool = False,
 ) -> int:
-    """Run a session and return the exit code; `advice` is what it says to do next."""
+    """Run a session and return the exit code; `advice` is what it says to do next.
+
+    Where all trials have failed the code is 1, unless they may.
+    """
     _warn_of_changes(path, objective, accept=accept_changes)
     if not quiet:
         begun = _again(path) if limits.repeats_only else _beginning(path, is_new=is_new)
@@ -81,7 +85,26 @@ def work(
     if ending.reason is StopReason.FAILURES:
         typer.echo(session.failure_text(path, limits), err=True)
         return 1
-    return 0 if ending.signal is None else 128 + ending.signal
+    if ending.signal is not None:
+        return 128 + ending.signal
+    failed = None if may_fail else _last_where_all_failed(path, limits)
+    if failed is not None and quiet:
+        typer.echo(f"tinytune: {path}: all trials have failed; {_failed_text(failed)}", err=True)
+    return 0 if failed is None else 1
+
+
+def _last_where_all_failed(path: Path, limits: Work) -> TrialRecord | None:
+    """Return the trial that failed last, None where any has come to a result, or none has ended."""
+    with study.Study(path) as opened:
+        progress = opened.progress
+        counts = progress.repeats if limits.repeats_only else progress.counts
+        if any(counts.get(state) for state in ("complete", "stopped", "paused")):
+            return None
+        return opened.reader.last_failed() if counts.get("failed") else None
+
+
+def _failed_text(failed: TrialRecord) -> str:
+    return f"trial {failed.number} failed last: {clean(failed.error or '')}"
 
 
 def check_determinism(path: Path, objective: Objective, *, quiet: bool) -> None:
@@ -204,8 +227,8 @@ def _summary(path: Path, ending: Ending, advice: str | None) -> str:
     elif progress.best is not None:
         lines.append(f"best: {best_text(progress.best, goal)}")
         lines.append(f"best so far: {curve}")
-    if failed is not None and ending.reason is StopReason.DONE:
-        lines.append(f"trial {failed.number} failed last: {clean(failed.error or '')}")
+    if failed is not None and ending.reason in (StopReason.DONE, StopReason.TIMEOUT):
+        lines.append(_failed_text(failed))
     lines += map(clean, blind)
     if advice is None:
         is_done = ending.reason is StopReason.DONE
