@@ -242,8 +242,14 @@ def test_a_log_that_cannot_be_synced_is_one_sentence(store, workers, monkeypatch
     token = store.claim(workers[0], "random/1", 0, suggest).token
     with monkeypatch.context() as disk:
         disk.setattr(queue, "_fsync", broken)
-        with pytest.raises(StudyFileError, match=r"cannot be synced \(Input/output error\)"):
+        says = (
+            r"the result of trial 0 is recorded, but the disk has not confirmed it "
+            r"\(Input/output error\).* runs the trial again if it is not"
+        )
+        with pytest.raises(StudyFileError, match=says):
             store.tell(token, DONE, 1.0)
+        with pytest.raises(StudyFileError, match="what was written last is recorded, but"):
+            store.set_budget(9)
     assert store.trial(0).state == "complete"  # it is there, unless the power fails now
     token = store.claim(workers[0], "random/1", 0, suggest).token
     store.tell(token, DONE, 1.0)
