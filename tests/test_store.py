@@ -5,11 +5,12 @@ import itertools
 import math
 import sqlite3
 import threading
+from contextlib import closing
 
 import pytest
 
 from tests.studies import make_study, record, run_all
-from tinytune import process, queue
+from tinytune import db, process, queue
 from tinytune.errors import LeaseLostError, StudyFileError
 from tinytune.history import Outcome
 from tinytune.store.reader import Reader
@@ -274,6 +275,28 @@ def test_a_failed_transaction_leaves_nothing(store, workers):
     assert (store.trials(), store.tick()) == before
     store.tell(token, DONE, 1.0)
     assert store.trial(0).state == "complete"
+
+
+def test_nobody_writes_between_what_a_transaction_reads_and_what_it_writes(
+    store, tmp_path, monkeypatch
+):
+    """A deferred one would fail here: SQLite lets nobody write who has read an older state."""
+    monkeypatch.setattr(db, "BUSY_SECONDS", 0.0)
+    said, read = [], store._next
+
+    def read_beside_another(*query):
+        found = read(*query)
+        with closing(sqlite3.connect(tmp_path / "study.db", timeout=0)) as other:
+            try:
+                other.execute("UPDATE study SET budget = budget + 1")
+                other.commit()
+            except sqlite3.OperationalError as error:
+                said.append(str(error))
+        return found
+
+    monkeypatch.setattr(store, "_next", read_beside_another)
+    assert store.add({"x": 0.5}, "random/1", 0) == 0
+    assert said == ["database is locked"]
 
 
 def test_readers_cannot_write(tmp_path):
