@@ -6,13 +6,16 @@ import math
 import sqlite3
 import threading
 from contextlib import closing
+from types import SimpleNamespace
 
 import pytest
 
 from tests.studies import make_study, record, run_all
-from tinytune import db, process, queue
+from tinytune import db, process, queue, session
 from tinytune.errors import LeaseLostError, StudyFileError
-from tinytune.history import Outcome
+from tinytune.history import Cost, Outcome
+from tinytune.limits import TrialLimits
+from tinytune.objective import failed
 from tinytune.store.reader import Reader
 from tinytune.store.writer import Store
 
@@ -297,6 +300,23 @@ def test_nobody_writes_between_what_a_transaction_reads_and_what_it_writes(
     monkeypatch.setattr(store, "_next", read_beside_another)
     assert store.add({"x": 0.5}, "random/1", 0) == 0
     assert said == ["database is locked"]
+
+
+def test_a_peak_of_memory_between_two_looks_is_told(store, workers):
+    told = []
+    live = SimpleNamespace(note=told.append)
+    limit = TrialLimits(memory_bytes=100_000_000)
+    for peak_mb, outcome in ((99.0, DONE), (730.0, DONE), (120.0, DONE), (900.0, failed("no"))):
+        token = store.claim(workers[0], "random/1", 0, suggest).token
+        store.tell(token, outcome, 1.0, used=Cost(memory_mb=peak_mb))
+    session._note_peaks(store, 0, limit, live)
+    session._note_peaks(store, store.trial(1).told, limit, live)
+    session._note_peaks(store, store.tick(), limit, live)
+    session._note_peaks(store, 0, TrialLimits(), live)
+    two, one = told
+    assert two.startswith("2 trials used more memory than --max-memory allows")
+    assert "at most 730 MB in trial 1, of 100 MB" in two
+    assert one.startswith("trial 2 used")
 
 
 def test_readers_cannot_write(tmp_path):

@@ -40,6 +40,7 @@ from tinytune.history import (
     StudyRecord,
 )
 from tinytune.limits import NO_LIMITS, TrialLimits
+from tinytune.meter import MEGABYTE
 from tinytune.objective import Objective
 from tinytune.pace import Pace
 from tinytune.repeated import MOST as MOST_REPEATS
@@ -313,6 +314,7 @@ def run(path: Path, objective: Objective, target: str | None, how: Work, live: L
         hear = live.pace if is_followed else None
         supervisor = Supervisor(order, store, lambda: live.observe(store), live.note, hear)
         ending = supervisor.run(how.workers)
+        _note_peaks(store, since, how.trial_limits, live)
         Checkpoints(path, store.study().created, how.checkpoints).sweep(store, since)
         return ending
 
@@ -322,6 +324,27 @@ def is_captured(how: Work, target: str) -> bool:
     if how.capture is None:
         return how.workers > 1 or target.startswith(commands.TARGET)
     return how.capture
+
+
+def _note_peaks(store: Store, since: int, limits: TrialLimits, live: Live) -> None:
+    """Say which trials came above their limit of memory between two looks, and ended all the same.
+
+    How much they used at most is measured by the system, and recorded.
+    """
+    if limits.memory_bytes is None:
+        return
+    most_mb = limits.memory_bytes / MEGABYTE
+    peaks = store.peaks(since, most_mb)
+    if not peaks:
+        return
+    number, peak_mb = peaks[0]
+    one = len(peaks) == 1
+    used, their = (f"trial {number}", "its") if one else (f"{len(peaks)} trials", "their")
+    live.note(
+        f"{used} used more memory than --max-memory allows for a moment, between two looks, and "
+        f"ran to {their} end: at most {peak_mb:,.0f} MB{'' if one else f' in trial {number}'}, of "
+        f"{most_mb:,.0f} MB (`tinytune show {store.path} {number}`)"
+    )
 
 
 def _note_changes(store: Store, around: Environment, live: Live) -> None:

@@ -98,18 +98,18 @@ class Reader(Proofs):
 
     def environments(self) -> list[Environment]:
         """Return what workers have run in, the first one first; this study's own before others'."""
-        return self._all(rows.environment, sql.SELECT_ENVIRONMENTS)
+        return self._all(rows.environment, sql_kept.SELECT_ENVIRONMENTS)
 
     def latest_environment(self) -> Environment | None:
         """Return what the last worker that joined ran in, None where none has said.
 
         What ran in a study that was merged into this one does not count.
         """
-        return next(iter(self._all(rows.environment, sql.SELECT_LATEST_ENVIRONMENT)), None)
+        return next(iter(self._all(rows.environment, sql_kept.SELECT_LATEST_ENVIRONMENT)), None)
 
     def environment_of(self, worker: int) -> Environment | None:
         """Return what a worker ran in, None where it did not say."""
-        found = self._all(rows.environment, sql.SELECT_ENVIRONMENT_OF, (worker,))
+        found = self._all(rows.environment, sql_kept.SELECT_ENVIRONMENT_OF, (worker,))
         return found[0] if found else None
 
     def progress(self, goal: Goal) -> Progress:
@@ -315,6 +315,13 @@ class Reader(Proofs):
     def last_failed(self) -> TrialRecord | None:
         """Return the trial that failed last."""
         return next(iter(self._records(sql.LAST_FAILED)), None)
+
+    def peaks(self, after: int, above_mb: float) -> list[tuple[int, float]]:
+        """Return (number, peak in 10^6 bytes) of trials told after a tick that used more memory.
+
+        The largest first, without those that failed.
+        """
+        return self._all(rows.peak, sql.SELECT_PEAKS, (after, above_mb))
 
     def next_number(self) -> int:
         """Return the number that the next new trial will have."""

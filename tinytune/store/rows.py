@@ -425,6 +425,12 @@ def value_at_step(row: Sequence[Any]) -> tuple[int, float]:
     return cells.whole(trial), metric(("", step, value))[2]
 
 
+def peak(row: Sequence[Any]) -> tuple[int, float]:
+    """Return (trial, the most memory that it used) in 10^6 bytes."""
+    trial, memory_mb = row
+    return cells.whole(trial), metric(("", 0, memory_mb))[2]
+
+
 def last_step(row: Sequence[Any]) -> tuple[str, int]:
     """Return a metric's name and its last step."""
     name, step, _ = metric((*row, 0.0))

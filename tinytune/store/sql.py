@@ -57,28 +57,6 @@ digest(created, version, space, search, objectives, settings, seed, defaults, bu
 SEAL = f"UPDATE study SET seal = {_SEAL}"
 SELECT_SEALS = f"SELECT seal, {_SEAL} FROM study"
 INSERT_ENVIRONMENT = "INSERT OR IGNORE INTO environment (hash, facts, first) VALUES (?, ?, ?)"
-# The study that a worker w was merged with, NULL where it is this one's own: it joined before the
-# merge, and after all who were here then.
-_MERGED_WITH = """
-(SELECT p.start FROM part AS p JOIN version AS v ON v.tick = p.start
- WHERE w.id > p.workers AND w.joined <= v.time ORDER BY p.workers DESC LIMIT 1)
-"""
-SELECT_ENVIRONMENTS = f"""
-SELECT DISTINCT e.hash, e.facts, e.first, {_MERGED_WITH} AS part
-FROM environment AS e LEFT JOIN worker AS w ON w.environment = e.hash
-ORDER BY part, e.first, e.hash
-"""
-SELECT_LATEST_ENVIRONMENT = f"""
-SELECT e.hash, e.facts, e.first, NULL
-FROM environment AS e LEFT JOIN worker AS w ON w.environment = e.hash AND {_MERGED_WITH} IS NULL
-WHERE w.id IS NOT NULL OR NOT EXISTS (SELECT 1 FROM worker WHERE environment = e.hash)
-ORDER BY coalesce(w.id, 0) DESC, e.first DESC LIMIT 1
-"""
-SELECT_ENVIRONMENT_OF = """
-SELECT e.hash, e.facts, e.first, NULL
-FROM worker AS w JOIN environment AS e ON w.environment = e.hash
-WHERE w.id = ?
-"""
 
 INSERT_WORKER = """
 INSERT INTO worker (host, machine, boot, namespace, pid, birth, version, python, source,
@@ -430,6 +408,10 @@ COUNT_FAILURES_AT_END = """
 SELECT count(*) FROM trial WHERE state = 'failed' AND told > max(?,
     coalesce((SELECT told FROM trial WHERE told IS NOT NULL AND state <> 'failed'
               ORDER BY told DESC LIMIT 1), 0))
+"""
+SELECT_PEAKS = """
+SELECT number, memory_mb FROM trial
+WHERE told > ? AND memory_mb > ? AND state <> 'failed' ORDER BY memory_mb DESC, number
 """
 LAST_FAILED = f"{TRIAL_COLUMNS} WHERE state = 'failed' ORDER BY told DESC LIMIT 1"
 SELECT_METRICS = """
