@@ -429,6 +429,14 @@ def test_who_asks_for_more_than_a_grid_has_or_less_than_there_is_is_told_so(tmp_
     for told in (says(0, "set", path, "--trials", "2"), budget.extend(path, "2")):
         assert f"{size} trials have begun already, so there cannot be 2" in told
     assert says(0, "set", path, "--trials", size).count("that is so already") == 1
+    with Study(path) as study:
+        study.add(study.trials()[0].params)
+        trial = study.ask()
+        trial.report(0, loss=1.0)
+        trial.report(1, loss=1.0)
+        study.tell(trial, 1.0)
+    assert budget.extend(path, None, 2) == ""
+    assert "2 steps are reported already, so there cannot be 1" in budget.extend(path, None, 1)
 
 
 def test_a_change_before_the_first_trial_is_a_study_made_so(tmp_path):

@@ -59,6 +59,17 @@ def _ends(path: Path, record: StudyRecord, left: int, size: int) -> str:
     return f"{has}, and none of them is left to try: to go on, change the study with `{remedy}`"
 
 
+def granted_to(path: Path, wanted: StudyRecord, *, is_new: bool) -> tuple[StudyRecord, list[str]]:
+    """Return the same for a study that `run` begins or continues, and what there is to say."""
+    if is_new:
+        record, text = granted(path, wanted, 0, 0)
+        return record, [text] if text else []
+    with Reader(path) as reader:
+        steps = "" if wanted.budget_steps is None else steps_text(reader, wanted.budget_steps)
+        record, text = granted(path, wanted, reader.counted(), reader.skipped())
+    return record, [said for said in (text, steps) if said]
+
+
 def is_exhausted(path: Path) -> bool:
     """Return whether a study's search has nothing new to suggest after the trials that it has."""
     with Reader(path) as reader:
@@ -70,16 +81,22 @@ def is_exhausted(path: Path) -> bool:
 def extend(path: Path, trials: str | None, budget_steps: int | None = None) -> str:
     """Change a study's budget: "60" trials in all, or "+20" more than it had; and that of steps.
 
-    Returns in a sentence why it has another number of trials than was asked for, or nothing.
+    Returns in a sentence why it has another one than was asked for, or nothing.
     """
+    texts = []
     if budget_steps is not None:
         check_steps(budget_steps)
         with Reader(path) as reader:
             if reader.study().repeats > 1:
                 raise UsageError(NO_STEPS)
+            texts.append(steps_text(reader, budget_steps))
         study.set_budget_steps(path, budget_steps)
-    if trials is None:
-        return ""
+    if trials is not None:
+        texts.append(_extend(path, trials))
+    return "; ".join(filter(None, texts))
+
+
+def _extend(path: Path, trials: str) -> str:
     with Reader(path) as reader:
         record, counted, skipped = reader.study(), reader.counted(), reader.skipped()
     wanted = record._replace(budget=asked_for(trials, record, counted))
@@ -87,6 +104,14 @@ def extend(path: Path, trials: str | None, budget_steps: int | None = None) -> s
     if made.budget != record.budget:
         study.set_budget(path, made.budget)
     return text
+
+
+def steps_text(reader: Reader, steps: int) -> str:
+    """Return in a sentence that more steps are reported already, or nothing."""
+    reported = reader.steps()
+    if steps >= reported:
+        return ""
+    return f"{reported} steps are reported already, so there cannot be {steps}: none is left"
 
 
 def check_steps(steps: int) -> None:

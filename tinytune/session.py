@@ -25,7 +25,7 @@ from tinytune import (
     trust,
 )
 from tinytune import command as commands
-from tinytune.budget import NO_STEPS, check_steps, granted
+from tinytune.budget import NO_STEPS, check_steps, granted_to
 from tinytune.checkpoints import BESIDE, Checkpoints, Keeping
 from tinytune.context import Trial
 from tinytune.errors import ObjectiveError, StudyMismatchError, UsageError
@@ -136,18 +136,14 @@ def start(
     budgets = (wishes.budget_steps, wishes.budget_seconds)
     ends = has_timeout or any(budget is not None for budget in budgets)
     is_endless = wishes.search is None or not wishes.search.exhausts
-    is_asked = wishes.trials is not None
+    is_asked = wishes.trials is not None or wishes.budget_steps is not None
     if found is None and wishes.trials is None and is_endless and not ends:
         wishes = replace(wishes, trials=DEFAULT_TRIALS)
     wanted = _wanted(path, objective, target, wishes, found)
     if found is not None:
         wanted = agreed.in_its_space(path, objective, wanted, note)
-    counted, skipped = 0, 0
-    if found is not None:
-        with Reader(path) as reader:
-            counted, skipped = reader.counted(), reader.skipped()
-    wanted, text = granted(path, wanted, counted, skipped)
-    if text and is_asked:
+    wanted, texts = granted_to(path, wanted, is_new=found is None)
+    for text in texts if is_asked else ():
         note(text)
     if found is None:
         wanted, notes = learn.learned(wanted, wishes.learn_from)
