@@ -193,6 +193,7 @@ def test_where_all_have_failed_it_is_said_why(tmp_path):
     again = tinytune("resume", "study.db", "--quiet", cwd=tmp_path)
     assert again.returncode == 1
     assert "all trials have failed; trial 2 failed last: RuntimeError: x is 0." in again.stderr
+    assert "trial 2: RuntimeError: x is 0." in tinytune("status", "study.db", cwd=tmp_path).stdout
     with Study(tmp_path / "study.db") as opened:
         opened.add({"x": 0.5}, 1.0)
     assert tinytune("resume", "study.db", "--quiet", cwd=tmp_path).returncode == 0

@@ -282,6 +282,8 @@ def status_text(reader: Reader, study: StudyRecord, progress: Progress) -> str:
         known.append(("best so far", curve_text(reader, goal)))
     elif study.subject_to and progress.counts["complete"]:
         known.append(("best", "no trial meets what its results have to meet"))
+    elif (failed := reader.last_failed()) is not None:
+        known.append(("failed last", f"trial {failed.number}: {failed.error}"))
     text = facts(known)
     changes = environment_changes(reader)
     if changes:
