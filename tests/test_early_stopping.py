@@ -327,5 +327,17 @@ def test_rules_beside_an_objective_that_reports_nothing_are_told(tmp_path):
     assert "call tinytune.report(step, loss=…) in the objective" in details(path)
 
 
+def test_further_runs_are_no_metric_to_look_at(tmp_path):
+    path = made(tmp_path, "median(metric=zzz)")
+    with closing(sqlite3.connect(path)) as file:
+        file.execute("UPDATE study SET repeats = 2")
+        file.commit()
+    with Study(path) as study:
+        trial = study.ask()
+        trial.record(0, {"repeat": 1.0, "loss@1": 2.0})
+        study.tell(trial, 1.0)
+    assert "none has reported anything: call tinytune.report(step, zzz=…)" in details(path)
+
+
 def details(path):
     return spoken("status", path)[1]

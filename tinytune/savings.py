@@ -6,6 +6,7 @@ import statistics
 from dataclasses import dataclass, replace
 
 from tinytune.history import Decision, Goal, RuleSpec, TrialRecord
+from tinytune.repeated import is_of_first_run
 from tinytune.store.reader import Reader
 
 _ENDS = ("stop", "pause")
@@ -55,6 +56,7 @@ class Unseen:
     metric: str | None  # the one that it was to look at; None: whichever is reported
     reported: tuple[str, ...]  # the metrics that there are
     instead: tuple[RuleSpec, ...]  # the study's rules, if each looked at one that there is
+    of_command: bool
 
 
 def unseen(reader: Reader) -> list[Unseen]:
@@ -64,7 +66,8 @@ def unseen(reader: Reader) -> list[Unseen]:
         if not record.stopping or not reader.trials("complete", 1):
             return []
         seen = [reader.is_reported(_metric(rule)) for rule in record.stopping]
-        names = () if all(seen) else tuple(reader.last_steps())
+        found = [] if all(seen) else reader.last_steps()
+    names = tuple(name for name in found if record.repeats == 1 or is_of_first_run(name))
     own = record.goals[0].name
     other = own if own in names else next(iter(names), None)
     instead = tuple(
@@ -72,7 +75,7 @@ def unseen(reader: Reader) -> list[Unseen]:
         for rule, is_seen in zip(record.stopping, seen, strict=True)
     )
     return [
-        Unseen(rule, _metric(rule), names, instead)
+        Unseen(rule, _metric(rule), names, instead, record.objective.command is not None)
         for rule, is_seen in zip(record.stopping, seen, strict=True)
         if not is_seen
     ]

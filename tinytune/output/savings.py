@@ -40,10 +40,12 @@ def _unseen_text(path: str, of: Unseen) -> str:
     rule = stopping.text([of.rule])
     if not of.reported:
         name = "loss" if of.metric is None else of.metric
+        report = f"call tinytune.report(step, {name}=…) in the objective"
+        if of.of_command:
+            report = f'let the command print "tinytune: step=1 {name}=0.5" after a step'
         return (
-            f"{rule} has stopped no trial, since none has reported anything: call "
-            f"tinytune.report(step, {name}=…) in the objective, or do without: "
-            f"tinytune set {path} --stop none"
+            f"{rule} has stopped no trial, since none has reported anything: {report}, or do "
+            f"without: tinytune set {path} --stop none"
         )
     names = " and ".join(map(repr, of.reported))
     instead = shlex.quote(stopping.text(of.instead))
