@@ -292,7 +292,8 @@ def trials(
     state: Annotated[
         str | None,
         typer.Option(
-            metavar="STATE", help="waiting, running, complete, stopped, failed or removed."
+            metavar="STATE",
+            help="waiting, running, complete, stopped, paused, failed or removed.",
         ),
     ] = None,
     sort: Annotated[
