@@ -265,7 +265,8 @@ def test_a_merged_study_is_resumed_from_the_command_line(tmp_path, monkeypatch):
     (tmp_path / "here").mkdir()
     (tmp_path / "there").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    shutil.copy(ROOT / "tests" / "toys" / "seeded.py", "seeded.py")
+    for name in ("seeded.py", "lazily.py"):
+        shutil.copy(ROOT / "tests" / "toys" / name, name)
     for seed in (1, 2):
         code, _, errors = spoken(
             "run", "seeded.py", "--study", f"{seed}.db", "--trials", 4, "--seed", seed
