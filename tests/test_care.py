@@ -5,6 +5,7 @@ import sqlite3
 
 import pytest
 
+from tests.faults.hostile_files import spoken
 from tests.shell import ROOT, results, tinytune
 from tests.studies import make_study, run_all
 from tinytune import check, process
@@ -194,3 +195,11 @@ def test_a_hot_journal_is_taken_back_even_by_a_reader(whole, tmp_path):
     assert done.returncode == 0, done.stderr
     assert [trial["value"] for trial in json.loads(done.stdout)] == expected
     assert [p.name for p in crash.iterdir()] == ["study.db"]
+
+
+def test_where_there_is_nothing_to_run_again_that_is_said(tmp_path):
+    path = make_study(tmp_path)
+    run_all(path)
+    assert spoken("retry", path)[2] == f"{path}: there is no failed trial that could run again\n"
+    told = f"{path}: no trial is running, so there is none to give back\n"
+    assert spoken("release", path)[2] == told

@@ -17,7 +17,7 @@ from tests.test_early_stopping import made
 from tests.test_early_stopping import verified as proved
 from tests.test_removal import remove_or_restore, take_steps
 from tests.test_verify import found_by_anything, study_of
-from tinytune import __version__, changing, command, search, session, stopping
+from tinytune import __version__, budget, changing, command, search, session, stopping
 from tinytune import study as study_module
 from tinytune.changing import Wanted
 from tinytune.distributions import Choice, Float, Int
@@ -410,6 +410,33 @@ def test_the_status_tells_what_was_changed(tmp_path):
     assert "of 12 ended" in told
     (version,) = json.loads(says(0, "status", path, "--format", "json"))["versions"]
     assert version["change"] == "from trial 0 on, stopping: none → median"
+
+
+def test_who_asks_for_more_than_a_grid_has_or_less_than_there_is_is_told_so(tmp_path):
+    path = make_study(tmp_path, search="grid", budget=3, points={"x": 2}, order="even")
+    with Study(path) as study:
+        size = Fold(study.record).size
+        run(study, 3)
+    told = budget.extend(path, "+1000")
+    assert told.startswith(f"the grid has only {size} configurations, so that the study is to have")
+    assert not budget.is_exhausted(path)
+    with Study(path) as study:
+        run(study, size - 3)
+    assert budget.is_exhausted(path)
+    for told in (says(0, "set", path, "--trials", "+20"), budget.extend(path, "+20")):
+        assert f"the grid has only {size} configurations, and none of them is left to try" in told
+        assert f"tinytune set {path} --search auto" in told
+    for told in (says(0, "set", path, "--trials", "2"), budget.extend(path, "2")):
+        assert f"{size} trials have begun already, so there cannot be 2" in told
+    assert says(0, "set", path, "--trials", size).count("that is so already") == 1
+    with Study(path) as study:
+        study.add(study.trials()[0].params)
+        trial = study.ask()
+        trial.report(0, loss=1.0)
+        trial.report(1, loss=1.0)
+        study.tell(trial, 1.0)
+    assert budget.extend(path, None, 2) == ""
+    assert "2 steps are reported already, so there cannot be 1" in budget.extend(path, None, 1)
 
 
 def test_a_change_before_the_first_trial_is_a_study_made_so(tmp_path):

@@ -99,10 +99,10 @@ def test_run_on_another_study_stops_and_shows_the_difference(tmp_path):
     told = fails(1, "run", TOY, "--study", path, "--seed", 2, "--set", "harm=exit", "--trials", 9)
     assert "holds another study" in told
     assert "seed is 1 there and 2 here" in told
-    assert "setting 'harm' is  there and exit here" in told
+    assert "setting 'harm' is \"\" there and exit here" in told
     assert (
-        "search is auto(allow_repeats=False, seconds=None, smooth=False, trials=2, "
-        "trust_defaults=None, workers=1) there and grid"
+        "search is auto(allow_repeats=false, seconds=null, smooth=false, trials=2, "
+        "trust_defaults=null, workers=1) there and grid"
         in fails(1, "run", TOY, "--study", path, "--grid", "x=3")
     )
     assert "parameter 'kind'" in fails(1, "run", f"{BROKEN}:raises", "--study", path)
@@ -189,8 +189,15 @@ def test_failures_in_a_row_stop_the_run(tmp_path):
 
 def test_where_all_have_failed_it_is_said_why(tmp_path):
     done = tinytune("run", f"{BROKEN}:raises", "--trials", 3, cwd=tmp_path)
-    assert done.returncode == 0
+    assert done.returncode == 1
     assert "3 failed\ntrial 2 failed last: RuntimeError: x is 0." in done.stderr
+    again = tinytune("resume", "study.db", "--quiet", cwd=tmp_path)
+    assert again.returncode == 1
+    assert "all trials have failed; trial 2 failed last: RuntimeError: x is 0." in again.stderr
+    assert "trial 2: RuntimeError: x is 0." in tinytune("status", "study.db", cwd=tmp_path).stdout
+    with Study(tmp_path / "study.db") as opened:
+        opened.add({"x": 0.5}, 1.0)
+    assert tinytune("resume", "study.db", "--quiet", cwd=tmp_path).returncode == 0
 
 
 def test_failures_in_a_row_stop_all_workers(tmp_path):
@@ -216,7 +223,7 @@ def test_failures_in_a_row_stop_all_workers(tmp_path):
 )
 def test_a_result_that_is_none_fails_with_a_reason(tmp_path, function, error):
     target = f"{BROKEN}:{function}"
-    assert tinytune("run", target, "--trials", 1, "--max-failures", 9, cwd=tmp_path).returncode == 0
+    assert tinytune("run", target, "--trials", 1, "--max-failures", 9, cwd=tmp_path).returncode == 1
     with Study(tmp_path / "study.db") as opened:
         assert [trial.error for trial in opened.trials()] == [error]
 
@@ -530,7 +537,11 @@ tinytune.store.sql_kept tinytune.store.views tinytune.timeline
 SHOW = BEST.replace("cli.best", "cli.show")
 OUTPUT = "tinytune.output.details tinytune.output.progress tinytune.output.versions"
 DETAILS = f"{SHOW} {OUTPUT} tinytune.pace"
-TRIALS = SHOW.replace("tinytune.confirm", "").replace("tinytune.output.confirm", "")
+STATUS = DETAILS.replace("output.details", "output.status")
+TRIALS, TRIAL = (
+    loaded.replace("tinytune.confirm", "").replace("tinytune.output.confirm", "")
+    for loaded in (SHOW, DETAILS)
+)
 
 
 @pytest.mark.parametrize(
@@ -538,9 +549,9 @@ TRIALS = SHOW.replace("tinytune.confirm", "").replace("tinytune.output.confirm",
     [
         (["--version"], "tinytune tinytune.cli tinytune.cli.app tinytune.errors", "sqlite3 json"),
         (["best", "STUDY"], BEST, "tabulate dataclasses csv shlex"),
-        (["status", "STUDY"], DETAILS, "tabulate"),
+        (["status", "STUDY"], STATUS, "tabulate"),
         (["trials", "STUDY"], TRIALS, ""),
-        (["show", "STUDY", "0"], f"{DETAILS} tinytune.output.provenance", "tabulate"),
+        (["show", "STUDY", "0"], f"{TRIAL} tinytune.output.provenance", "tabulate"),
     ],
 )
 def test_a_command_loads_only_what_it_needs(study, command, loaded, dear):

@@ -9,6 +9,7 @@ from typing import Annotated
 import pytest
 
 import tinytune
+from tests.faults.hostile_files import spoken
 from tests.shell import ROOT, kill_at_random
 from tests.shell import tinytune as shell
 from tests.studies import record
@@ -299,3 +300,44 @@ def test_other_rules_are_another_study(tmp_path):
     with pytest.raises(StudyMismatchError, match="stopping is median there and none here"):
         study_module.start(path, record(budget=50), None)
     assert Outcome("stopped").value is None
+
+
+def test_a_rule_that_has_had_nothing_to_look_at_is_told(tmp_path):
+    rules = "median(grace=3, metric=zzz)+threshold(upper=10, metric=acc)+asha"
+    path = made(tmp_path, rules)
+    with Study(path) as study:
+        trial = study.ask()
+        trial.report(0, loss=1.0, acc=0.5)
+        assert "has stopped" not in details(path)  # it may report zzz yet
+        study.tell(trial, 1.0)
+    remedy = "--stop 'median(grace=3, metric=loss)+threshold(upper=10, metric=acc)+asha'"
+    for told in (details(path), spoken("stopping-report", path)[1]):
+        assert "since none has reported 'zzz', but only 'acc' and 'loss'" in told
+        assert f"tinytune set {path} {remedy}" in told
+        assert told.count("has stopped no trial") == 1
+    for command in ("status", "stopping-report"):
+        (unseen,) = json.loads(spoken(command, path, "--format", "json")[1])["unseen"]
+        assert unseen == {"rule": "median", "metric": "zzz", "reported": ["acc", "loss"]}
+
+
+def test_rules_beside_an_objective_that_reports_nothing_are_told(tmp_path):
+    path = made(tmp_path, "median")
+    with Study(path) as study:
+        study.tell(study.ask(), 1.0)
+    assert "call tinytune.report(step, loss=…) in the objective" in details(path)
+
+
+def test_further_runs_are_no_metric_to_look_at(tmp_path):
+    path = made(tmp_path, "median(metric=zzz)")
+    with closing(sqlite3.connect(path)) as file:
+        file.execute("UPDATE study SET repeats = 2")
+        file.commit()
+    with Study(path) as study:
+        trial = study.ask()
+        trial.record(0, {"repeat": 1.0, "loss@1": 2.0})
+        study.tell(trial, 1.0)
+    assert "none has reported anything: call tinytune.report(step, zzz=…)" in details(path)
+
+
+def details(path):
+    return spoken("status", path)[1]

@@ -6,7 +6,7 @@ import pytest
 
 from tests.shell import ROOT, tinytune
 from tests.studies import SPACE, make_study
-from tinytune import process, session
+from tinytune import budget, process
 from tinytune.errors import SpaceError, UsageError
 from tinytune.lease import Watch
 from tinytune.search.fold import Fold
@@ -138,7 +138,7 @@ def test_a_grid_that_is_extended_keeps_its_points_beside_trials_by_hand(tmp_path
         study.add(GIVEN, 1.0)
         study.add(GIVEN, 1.0)
         size = Fold(study.record).size
-    session.extend(path, "+1000")
+    budget.extend(path, "+1000")
     finish(path)
     searched = [t.params for t in trials_of(path) if t.origin != "manual"]
     assert len(searched) == len({repr(params) for params in searched}) == size

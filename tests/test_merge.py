@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import shutil
 import signal
 import sqlite3
@@ -19,12 +20,12 @@ from tests.test_changing import change_somehow
 from tests.test_early_stopping import verified as proved
 from tests.test_removal import take_steps
 from tests.test_verify import found_by_anything, study_of
-from tinytune import __version__, changing, learn, merge, search, session, stopping
+from tinytune import __version__, budget, changing, learn, merge, search, stopping
 from tinytune import study as study_module
 from tinytune.changing import Wanted
 from tinytune.distributions import Choice, Float, Int
 from tinytune.errors import StudyFileError, TinytuneError, TrialStopped, UsageError
-from tinytune.history import Goal, Outcome, Output
+from tinytune.history import Environment, Goal, Outcome, Output
 from tinytune.replicate import chosen
 from tinytune.replicate import start as start_replica
 from tinytune.space import Space
@@ -241,7 +242,7 @@ def test_the_search_of_the_first_goes_on_and_knows_all_trials(tmp_path, name):
     path = merged(tmp_path, a, b)
     with Study(path) as opened:
         assert opened.ask() is None  # not more than there are, until somebody says so
-    session.extend(path, "+7")
+    budget.extend(path, "+7")
     with Study(path) as opened:
         assert opened.record.search == spec
         run(opened, 7)
@@ -253,7 +254,7 @@ def test_the_search_of_the_first_goes_on_and_knows_all_trials(tmp_path, name):
         new = [trial.params for trial in opened.trials()[15:]]
     alone = tmp_path / "alone.db"
     shutil.copy(a, alone)
-    session.extend(alone, "+7")
+    budget.extend(alone, "+7")
     if name in ("tpe", "cma-es"):  # what the other study had found made a difference
         with Study(alone) as opened:
             run(opened, 7)
@@ -264,7 +265,8 @@ def test_a_merged_study_is_resumed_from_the_command_line(tmp_path, monkeypatch):
     (tmp_path / "here").mkdir()
     (tmp_path / "there").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    shutil.copy(ROOT / "tests" / "toys" / "seeded.py", "seeded.py")
+    for name in ("seeded.py", "lazily.py"):
+        shutil.copy(ROOT / "tests" / "toys" / name, name)
     for seed in (1, 2):
         code, _, errors = spoken(
             "run", "seeded.py", "--study", f"{seed}.db", "--trials", 4, "--seed", seed
@@ -349,7 +351,7 @@ def test_the_same_study_is_merged_once(tmp_path, pair):
         assert len(trials(again)) == (4 if number == 0 else 10)
         assert proved(again).is_good
     shutil.copy(a, tmp_path / "copy.db")
-    session.extend(a, "+2")
+    budget.extend(a, "+2")
     with Study(a) as opened:
         run(opened, 2)
     with Editor(tmp_path / "copy.db") as editor:
@@ -366,7 +368,7 @@ def test_of_copies_that_went_on_apart_nothing_counts_twice(tmp_path):
     b = tmp_path / "b.db"
     shutil.copy(a, b)
     for path, value in ((a, square), (b, lambda trial: 1.0)):
-        session.extend(path, "+3")
+        budget.extend(path, "+3")
         with Study(path) as opened:
             run(opened, 3, value)
     code, _, errors = spoken("merge", a, b, "-o", tmp_path / "c.db")
@@ -376,10 +378,34 @@ def test_of_copies_that_went_on_apart_nothing_counts_twice(tmp_path):
     assert [trial.removed for trial in trials(path)] == [False] * 8 + [True] * 5 + [False] * 3
     assert proved(path).is_good
     assert not found_by_anything(path)
-    session.extend(path, "+3")
+    budget.extend(path, "+3")
     with Study(path) as opened:
         run(opened, 3)
     assert proved(path).is_good
+
+
+def test_the_last_session_is_that_of_the_study_that_goes_on(tmp_path):
+    a, b = tmp_path / "a.db", tmp_path / "b.db"
+    for path, cpus in ((a, (1, 2)), (b, (4, 8))):
+        assert study_module.start(path, record(budget=2, search="auto"), None)
+        for number in cpus:
+            facts = json.dumps({"cpu": str(number)})
+            with Study(path, environment=Environment(str(number), facts)) as opened:
+                run(opened, 1)
+    path = merged(tmp_path, a, b)
+    with Reader(path) as reader, Reader(a) as before:
+        assert reader.latest_environment().known == {"cpu": "2"}
+        assert reader.latest_search() == before.latest_search()
+    told = spoken("status", path)[1]
+    assert re.search(r"since \S+: cpu 1 → 2\n", told)
+    assert re.search(r"since \S+, in b.db: cpu 4 → 8\n", told)
+    assert "2 → 4" not in told
+    budget.extend(path, "+1")
+    with Study(path, environment=Environment("16", '{"cpu": "16"}')) as opened:
+        run(opened, 1)
+    with Reader(path) as reader:
+        assert reader.latest_environment().known == {"cpu": "16"}
+    assert re.search(r"since \S+: cpu 2 → 16\n", spoken("status", path)[1])
 
 
 # What is refused.
@@ -397,7 +423,9 @@ def test_of_copies_that_went_on_apart_nothing_counts_twice(tmp_path):
         ({"space": {"x": Choice(0.5, 2.0)}}, "x is .* in the one and .*choice.* in the other"),
         ({"space": {"value": Float(0.25, 1.25, step=0.25)}}, "value is .* in the one and"),
         ({"space": {"value": Float(0.25, 1.25, step=0.5)}}, "no space has all .* does not fit"),
-        ({"space": {"kind": Choice("a", "b", weights=(1, 2))}}, "kind is .*weights"),
+        ({"space": {"kind": Choice("a", "b", weights=(1, 2))}},
+         r"kind is choice\(a, b\) = a in the one and choice\(a, b, weights=\[1, 2\]\) in the"),
+        ({"settings": {"epochs": {"b": True}}}, r"'epochs' is 3 in the one and \{\"b\": true\} in"),
         ({"space": {"kind": Choice("a", "b", "c"), "n": Int(1, 5)}}, "n is .* in the one"),
     ],
 )  # fmt: skip
@@ -427,7 +455,7 @@ def test_spaces_that_overlap_become_one(tmp_path):
         assert (parameters["x"].distribution.low, parameters["x"].distribution.high) == (0.0, 3.0)
         assert parameters["kind"].distribution.options == ("a", "b", "c")
         assert parameters["x"].default == 0.0
-    session.extend(path, "+6")
+    budget.extend(path, "+6")
     with Study(path) as opened:
         run(opened, 6)
     found = proved(path)
@@ -517,7 +545,7 @@ def test_a_merged_study_whose_part_was_changed_is_not_merged_again(tmp_path, pai
 )
 def test_what_is_changed_in_the_new_file_is_noticed(tmp_path, pair, change):
     path = merged(tmp_path, *pair)
-    session.extend(path, "+1")
+    budget.extend(path, "+1")
     with Study(path) as opened:
         run(opened, 1)
     with edited(path) as connection:
@@ -611,9 +639,9 @@ def test_any_studies_can_be_merged_and_go_on(tmp_path):
         assert create(tmp_path / f"{number}.db", wanted, None, __version__)
         paths.append(work(tmp_path / f"{number}.db", 10 * seed + number))
     path = merged(tmp_path, *paths[:2])
-    session.extend(path, "+6")
+    budget.extend(path, "+6")
     again = merged(tmp_path, paths[2], work(path, seed), paths[0], name="d.db")
-    session.extend(again, "+4")
+    budget.extend(again, "+4")
     work(again, seed)
     found = proved(again)
     assert found.is_good, found.problems

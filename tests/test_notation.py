@@ -5,7 +5,8 @@ import pytest
 from tinytune import notation
 from tinytune.distributions import Between, Choice, Float, Int, LogNormal, Normal
 from tinytune.errors import UsageError
-from tinytune.space import Space
+from tinytune.notation import written
+from tinytune.space import Parameter, Space
 
 
 @pytest.mark.parametrize(
@@ -146,3 +147,36 @@ def test_a_condition_that_is_none_is_one_sentence(text, said):
 def test_where_a_condition_belongs_is_said():
     with pytest.raises(UsageError, match="a condition follows the parenthesis: when NAME=VALUE"):
         notation.space(["opt=choice(a, b)", "x=float(0, 1, when=a)"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "float(0.0001, 1, log) = 0.1",
+        "float(0, 1, step=0.25)",
+        "int(1, 512, log) = 8",
+        'choice(16, 32, true, null, adam, "a b", "1", "a,b") = adam',
+        "choice(a, b, c, ordered=true)",
+        "normal(0, 1.5, low=-3) = 0.5",
+        "lognormal(0, 1)",
+        "float(0, 0.99) = 0.9 when other=sgd|adam",
+        'float(0, 0.99) = 0.9 when depth=2.. and other="a b"',
+    ],
+)
+def test_what_is_written_is_read_as_the_same(text):
+    known = {"other": ("sgd", "adam", "a b"), "depth": (1, 2, 3)}
+    others = [
+        f"{name}={written(Parameter(name, Choice(*values)))}" for name, values in known.items()
+    ]
+    space = notation.space([*others, f"p={text}"])
+    assert written(space.by_name["p"]) == text
+    assert notation.space([*others, f"p={written(space.by_name['p'])}"]) == space
+
+
+def test_a_prior_and_equal_numbers_are_written():
+    space = Space.of({"x": Float(0, 1, prior=Normal(0.5, 0.1)), "c": Choice(1.0, 2)})
+    assert [written(parameter) for parameter in space.parameters] == [
+        "float(0, 1, prior=normal(0.5, 0.1))",
+        "choice(1, 2)",
+    ]
+    assert notation.exact({"b": [1.0, True, None], "a": "x"}) == '{"a": "x", "b": [1, true, null]}'

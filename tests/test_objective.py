@@ -75,7 +75,9 @@ def test_both_directions_are_several_objectives():
         tinytune.trial(minimize=("a", "b"), maximize="a")
     with pytest.raises(UsageError, match="a plain name, without quotes"):
         tinytune.trial(minimize=("a", 'b"'))
-    with pytest.raises(UsageError, match="an objective is a name, not 3"):
+    with pytest.raises(
+        UsageError, match=r"minimize must be a text or a list of texts, not \('a', 3\)"
+    ):
         tinytune.trial(minimize=("a", 3))
 
 

@@ -153,6 +153,13 @@ def test_a_bandwidth_equals_scipys():
         (lambda: recipes.forest_mtry(0, "regression"), "columns must be above 0"),
         (lambda: recipes.forest_mtry(4, "ranking"), "'classification' or 'regression'"),
         (lambda: recipes.largest_curvature(lambda v: v, 0), "must be at least 1"),
+        (lambda: recipes.largest_curvature(lambda v: v, "x"), "must be at least 1"),
+        (lambda: recipes.largest_curvature(3, 2), "3 is no function of a vector"),
+        (lambda: recipes.largest_curvature(lambda v: v[:1], 2), r"product has the shape \(1,\)"),
+        (lambda: recipes.heavy_ball("x", None), "not mu='x' and L=None"),
+        (lambda: recipes.lasso([], 1, 1), r"noise_std must be above 0, not \[\]"),
+        (lambda: recipes.ridge(1.0, "x"), "weights must be an array of numbers, not 'x'"),
+        (lambda: recipes.forest_mtry(2.5, "regression"), "columns must be above 0, and whole"),
     ],
 )
 def test_what_makes_no_sense_is_refused(call, complaint):

@@ -302,6 +302,8 @@ def test_rules_are_read_and_written():
         ("asha(eta=1)", "eta 1 must be a whole number from 2"),
         ("asha(min_steps=9, max_steps=3)", "max_steps 3 must be a whole number from min_steps"),
         ("hyperband(max_steps=2)", "makes one bracket only"),
+        ("hyperband(max_steps=None)", "max_steps None must be a whole number"),
+        ("successive-halving(max_steps=None)", "max_steps None must be a whole number"),
         ("threshold(upper=1, lower=2)", "lower 2 must be below upper 1"),
         ("racing(rule=best)", "rule 'best' must be bound, forgiving, wilcoxon"),
         ("median+", "'' is not a stopping rule"),

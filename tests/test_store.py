@@ -5,13 +5,17 @@ import itertools
 import math
 import sqlite3
 import threading
+from contextlib import closing
+from types import SimpleNamespace
 
 import pytest
 
 from tests.studies import make_study, record, run_all
-from tinytune import process, queue
+from tinytune import db, process, queue, session
 from tinytune.errors import LeaseLostError, StudyFileError
-from tinytune.history import Outcome
+from tinytune.history import Cost, Outcome
+from tinytune.limits import TrialLimits
+from tinytune.objective import failed
 from tinytune.store.reader import Reader
 from tinytune.store.writer import Store
 
@@ -242,8 +246,14 @@ def test_a_log_that_cannot_be_synced_is_one_sentence(store, workers, monkeypatch
     token = store.claim(workers[0], "random/1", 0, suggest).token
     with monkeypatch.context() as disk:
         disk.setattr(queue, "_fsync", broken)
-        with pytest.raises(StudyFileError, match=r"cannot be synced \(Input/output error\)"):
+        says = (
+            r"the result of trial 0 is recorded, but the disk has not confirmed it "
+            r"\(Input/output error\).* runs the trial again if it is not"
+        )
+        with pytest.raises(StudyFileError, match=says):
             store.tell(token, DONE, 1.0)
+        with pytest.raises(StudyFileError, match="what was written last is recorded, but"):
+            store.set_budget(9)
     assert store.trial(0).state == "complete"  # it is there, unless the power fails now
     token = store.claim(workers[0], "random/1", 0, suggest).token
     store.tell(token, DONE, 1.0)
@@ -268,6 +278,45 @@ def test_a_failed_transaction_leaves_nothing(store, workers):
     assert (store.trials(), store.tick()) == before
     store.tell(token, DONE, 1.0)
     assert store.trial(0).state == "complete"
+
+
+def test_nobody_writes_between_what_a_transaction_reads_and_what_it_writes(
+    store, tmp_path, monkeypatch
+):
+    """A deferred one would fail here: SQLite lets nobody write who has read an older state."""
+    monkeypatch.setattr(db, "BUSY_SECONDS", 0.0)
+    said, read = [], store._next
+
+    def read_beside_another(*query):
+        found = read(*query)
+        with closing(sqlite3.connect(tmp_path / "study.db", timeout=0)) as other:
+            try:
+                other.execute("UPDATE study SET budget = budget + 1")
+                other.commit()
+            except sqlite3.OperationalError as error:
+                said.append(str(error))
+        return found
+
+    monkeypatch.setattr(store, "_next", read_beside_another)
+    assert store.add({"x": 0.5}, "random/1", 0) == 0
+    assert said == ["database is locked"]
+
+
+def test_a_peak_of_memory_between_two_looks_is_told(store, workers):
+    told = []
+    live = SimpleNamespace(note=told.append)
+    limit = TrialLimits(memory_bytes=100_000_000)
+    for peak_mb, outcome in ((99.0, DONE), (730.0, DONE), (120.0, DONE), (900.0, failed("no"))):
+        token = store.claim(workers[0], "random/1", 0, suggest).token
+        store.tell(token, outcome, 1.0, used=Cost(memory_mb=peak_mb))
+    session._note_peaks(store, 0, limit, live)
+    session._note_peaks(store, store.trial(1).told, limit, live)
+    session._note_peaks(store, store.tick(), limit, live)
+    session._note_peaks(store, 0, TrialLimits(), live)
+    two, one = told
+    assert two.startswith("2 trials used more memory than --max-memory allows")
+    assert "at most 730 MB in trial 1, of 100 MB" in two
+    assert one.startswith("trial 2 used")
 
 
 def test_readers_cannot_write(tmp_path):

@@ -79,6 +79,8 @@ def is_count(value: object, least: int, most: float) -> bool:
 
 def interval_problem(kind: str, of: Interval) -> str | None:
     """Return what is wrong with a range's arguments, or None."""
+    if not isinstance(of.log, bool):
+        return f"log {shown(of.log)} must be True or False: leave it out, or write log=True"
     return (
         _range_problem(kind, of.low, of.high)
         or (_log_problem(kind, of) if of.log else None)

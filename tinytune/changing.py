@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tinytune import command, difference, loading, notation, rules, search, stopping, study, trust
+from tinytune import budget, command, difference, loading, notation, rules, search, stopping, trust
 from tinytune.distributions import Choice, Distribution, Normal
 from tinytune.errors import SpaceError, UsageError
 from tinytune.history import StudyRecord
@@ -20,7 +20,6 @@ from tinytune.stopping import RuleOptions
 from tinytune.store.editor import Editor
 from tinytune.store.reader import Reader
 
-_TRIALS = re.compile(r"\+?\d{1,15}")
 _RANGE = re.compile(r"\s*(\w+)\s*=\s*(.*?)\s*\.\.\s*(.*?)\s*")
 _MORE = re.compile(r"\s*(\w+)\s*\+=\s*(.+)")
 
@@ -41,11 +40,14 @@ def change(path: Path, wanted: Wanted) -> list[str]:
     The search and the rules hold for all trials that are asked for from now on, by all workers.
     UsageError or SpaceError, with nothing changed, where that cannot be.
     """
-    if wanted.trials is not None and not _TRIALS.fullmatch(wanted.trials):
-        raise UsageError(
-            f"{wanted.trials!r} is no number of trials: write 60 for 60 in all, or +20 for 20 more"
-        )
-    return _changed(path, lambda record, reader: _set(record, reader, wanted))
+    notes: list[str] = []
+
+    def make(record: StudyRecord, reader: Reader) -> StudyRecord:
+        new, text = _set(path, record, reader, wanted)
+        notes.extend([text] if text and wanted.trials is not None else [])
+        return new
+
+    return _changed(path, make) + notes
 
 
 def widen(path: Path, texts: Sequence[str]) -> list[str]:
@@ -61,9 +63,9 @@ def widen(path: Path, texts: Sequence[str]) -> list[str]:
             return record
         size = Fold(record).size
         is_whole = size is not None and record.budget == size + reader.skipped()
-        budget = None if is_whole else record.budget
-        new = record._replace(space=space, first=reader.next_number(), budget=budget)
-        return _within(new, reader.counted())
+        limit = None if is_whole else record.budget
+        new = record._replace(space=space, first=reader.next_number(), budget=limit)
+        return _within(path, new, reader.counted(), reader.counted())[0]
 
     return _changed(path, make)
 
@@ -103,13 +105,14 @@ def shown(distribution: Distribution) -> str:
     return f"{low:g}..{high:g}"
 
 
-def _set(record: StudyRecord, reader: Reader, wanted: Wanted) -> StudyRecord:
+def _set(
+    path: Path, record: StudyRecord, reader: Reader, wanted: Wanted
+) -> tuple[StudyRecord, str]:
+    """Return what a study is to be, and in a sentence why it is not all that was asked for."""
     number, counted, skipped = reader.next_number(), reader.counted(), reader.skipped()
     new = record
     if wanted.trials is not None:
-        known = counted if record.budget is None else record.budget
-        count = int(wanted.trials.removeprefix("+"))
-        new = new._replace(budget=count + known if wanted.trials[0] == "+" else max(count, counted))
+        new = new._replace(budget=budget.asked_for(wanted.trials, record, counted))
     if wanted.stopping is not None:
         made = [rules.of_repeats(rule, record.repeats, record.goals[0]) for rule in wanted.stopping]
         audit = record.audit if made else 0.0
@@ -125,7 +128,7 @@ def _set(record: StudyRecord, reader: Reader, wanted: Wanted) -> StudyRecord:
             if wanted.search.exhausts and wanted.trials is None:
                 new = new._replace(budget=None)  # all that it can suggest
             new, skipped = new._replace(search=spec, first=number), counted
-    return _within(new, skipped)
+    return _within(path, new, counted, skipped)
 
 
 def _planned(
@@ -138,12 +141,15 @@ def _planned(
     return search.planned(options, left, 1, begins_with_defaults=begins)
 
 
-def _within(record: StudyRecord, skipped: int) -> StudyRecord:
-    """Return the record with a budget that its search can use; UsageError where it cannot work."""
+def _within(path: Path, record: StudyRecord, counted: int, skipped: int) -> tuple[StudyRecord, str]:
+    """Return the record with a budget that it can have, and why; UsageError where it cannot work.
+
+    See `budget.granted`.
+    """
     for rule in record.stopping:
         stopping.from_spec(rule)
     Fold(record).suggest(0, ())
-    return study.with_budget(record, skipped)
+    return budget.granted(path, record, counted, skipped)
 
 
 def wider(space: Space, texts: Sequence[str]) -> Space:

@@ -125,9 +125,10 @@ def chosen(reader: Reader, top: int | None) -> list[TrialRecord]:
             f"{reader.path} has no complete trial yet: see `tinytune status {reader.path}`"
         )
     if top is not None and len(found) < top:
+        count = len(found)
+        there = f"{count} complete configuration" + ("" if count == 1 else "s")
         raise UsageError(
-            f"{reader.path} has {len(found)} complete configurations, not {top}: "
-            f"say --top {len(found)}, or run more trials"
+            f"{reader.path} has {there}, not {top}: say --top {count}, or run more trials"
         )
     named = []
     for key, trial in list(found.items())[:wanted]:

@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, SupportsIndex
 
 from tinytune.errors import ObjectiveError, TrialStopped, UsageError
 from tinytune.history import Cost
@@ -199,6 +199,8 @@ def seed_everything(seed: int | None = None) -> int:
     """
     import random
 
+    if seed is not None and not isinstance(seed, SupportsIndex):
+        raise UsageError(f"seed_everything: the seed must be a whole number, not {seed!r:.80}")
     chosen = current_seed() if seed is None else operator.index(seed)
     random.seed(chosen)
     if "numpy" in sys.modules:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import overload
+from typing import TypeVar, overload
 
+from tinytune import arguments, loading, requirement, search, session
 from tinytune import confirm as confirming
-from tinytune import loading, requirement, search, session
 from tinytune import stopping as rules
+from tinytune.bounds import is_finite, shown
 from tinytune.checkpoints import Keeping
 from tinytune.confirm import Ranking
 from tinytune.distributions import Distribution, Value
@@ -24,6 +25,8 @@ from tinytune.stopping import RuleOptions
 from tinytune.store.reader import Reader
 from tinytune.study import Study
 from tinytune.worker import StopReason
+
+T = TypeVar("T")
 
 
 class TunableObjective(Objective):
@@ -77,29 +80,36 @@ class TunableObjective(Objective):
         ObjectiveError after too many failures.
         """
         loading.refuse_while_loading(f"{self.name}.tune()")
-        path = Path(study)
-        keeping = Keeping(None if checkpoints is None else Path(checkpoints), keep_checkpoints)
+        path = arguments.path("study", study)
+        arguments.flags(quiet=quiet, keep_checkpoints=keep_checkpoints)
+        arguments.flags_or_none(defaults=defaults)
+        folder = None if checkpoints is None else arguments.path("checkpoints", checkpoints)
+        keeping = Keeping(folder, keep_checkpoints)
         how = _how(workers, timeout, max_failures, trial_timeout, max_memory, capture)
         how = replace(how, checkpoints=keeping)
-        _check_whole(trials=trials, seed=seed, budget_steps=budget_steps, repeats=repeats)
-        learn_from = [learn_from] if isinstance(learn_from, (str, Path)) else learn_from
-        others = tuple(map(Path, learn_from))
+        arguments.whole_or_none(
+            trials=trials, seed=seed, budget_steps=budget_steps, repeats=repeats
+        )
+        if audit is not None and not is_finite(audit):
+            raise UsageError(f"audit must be a share such as 0.05, not {shown(audit)}")
         wishes = Wishes(
             options_of(search, grid),
             seed,
             trials,
             defaults,
             workers,
-            settings or {},
-            rules.parse(stopping) if isinstance(stopping, str) else stopping,
+            {} if settings is None else arguments.mapping("settings", settings, '{"epochs": 50}'),
+            _rules(stopping),
             audit,
             budget_steps,
-            others,
+            arguments.paths("learn_from", learn_from),
             repeats,
-            None if budget_seconds is None else seconds_of(budget_seconds),
+            _read("budget_seconds", seconds_of, budget_seconds),
         )
         target = self._target(how)
-        session.start(path, self, None, wishes, has_timeout=how.timeout_seconds is not None)
+        note = Live(path, self.goals[0], quiet=quiet).note
+        has_timeout = how.timeout_seconds is not None
+        session.start(path, self, None, wishes, has_timeout=has_timeout, note=note)
         self._work(path, target, how, quiet=quiet)
         return Study(path)
 
@@ -128,9 +138,11 @@ class TunableObjective(Objective):
         many failures.
         """
         loading.refuse_while_loading(f"{self.name}.confirm()")
-        path = Path(study)
+        path = arguments.path("study", study)
         how = _how(workers, timeout, max_failures, trial_timeout, max_memory, capture)
-        _check_whole(top=top, repeats=repeats)
+        arguments.whole_or_none(top=top)
+        arguments.whole(repeats=repeats)
+        arguments.flags(quiet=quiet)
         target = self._target(how)
         session.check_space(path, self)
         left = confirming.left(path, top, repeats)
@@ -171,20 +183,33 @@ def _how(
     max_memory: float | str | None,
     capture: bool | None,  # noqa: FBT001 - as the arguments are
 ) -> Work:
-    _check_whole(workers=workers, max_failures=max_failures)
+    arguments.whole(workers=workers, max_failures=max_failures)
+    arguments.flags_or_none(capture=capture)
     limits = TrialLimits(
-        None if trial_timeout is None else seconds_of(trial_timeout),
-        None if max_memory is None else bytes_of(max_memory),
+        _read("trial_timeout", seconds_of, trial_timeout), _read("max_memory", bytes_of, max_memory)
     )
-    seconds = None if timeout is None else seconds_of(timeout)
+    seconds = _read("timeout", seconds_of, timeout)
     return Work(workers, seconds, max_failures, limits, capture=capture)
 
 
-def _check_whole(**numbers: object) -> None:
-    """Raise UsageError for a number that is not whole; None stands for the default."""
-    for name, number in numbers.items():
-        if number is not None and (isinstance(number, bool) or not isinstance(number, int)):
-            raise UsageError(f"{name} must be a whole number, not {number!r:.80}")
+def _read(name: str, read: Callable[[float | str], T], given: float | str | None) -> T | None:
+    """Return a time or an amount that is given as a number or a text."""
+    try:
+        return None if given is None else read(given)
+    except UsageError as error:
+        raise UsageError(f"{name}: {error}") from None
+
+
+def _rules(given: object) -> Sequence[RuleOptions] | None:
+    """Return rules that are given as a text or a list of their options."""
+    if given is None or isinstance(given, str):
+        return None if given is None else rules.parse(given)
+    if isinstance(given, (list, tuple)) and all(map(rules.is_rule, given)):
+        return given
+    raise UsageError(
+        f"stopping must be a text or a list of rules, not {shown(given)}: write "
+        'stopping="median+threshold(upper=10)"'
+    )
 
 
 @overload
@@ -223,14 +248,27 @@ def trial(
 
     SpaceError names the parameter that is wrong.
     """
-    goals = goals_of(minimize, maximize)
-    required = (subject_to,) if isinstance(subject_to, str) else tuple(subject_to)
+    goals = goals_of(
+        arguments.texts("minimize", minimize, '("error", "seconds")'),
+        arguments.texts("maximize", maximize, '("recall", "accuracy")'),
+    )
+    required = arguments.texts("subject_to", subject_to, '"memory_mb <= 800"')
+    if space is not None:
+        arguments.mapping("space", space, '{"lr": Float(0, 1)}')
     requirement.parsed(required)
 
     def decorate(wrapped: Callable[..., object]) -> TunableObjective:
         return TunableObjective(wrapped, goals=goals, subject_to=required, space=space, where=where)
 
     return decorate if function is None else decorate(function)
+
+
+def _points(name: str, spec: object) -> object:
+    if isinstance(spec, int):
+        return spec
+    if isinstance(spec, Iterable) and not isinstance(spec, (str, bytes)):
+        return list(spec)
+    raise UsageError(f"grid: {name} is {shown(spec)}: give a number of points, or a list of values")
 
 
 def open_study(path: str | Path) -> Study:
@@ -245,15 +283,20 @@ def options_of(
 ) -> SearchOptions | None:
     """Return a search's options from a name or options, a grid's points, and single options."""
     options = dict(changes or {})
+    if grid is not None:
+        grid = arguments.mapping("grid", grid, '{"lr": 5, "momentum": [0, 0.9]}')
     if grid:
-        options["points"] = {
-            name: spec if isinstance(spec, int) else list(spec) for name, spec in grid.items()
-        }
+        options["points"] = {name: _points(name, spec) for name, spec in grid.items()}
     if wanted is None and grid:
         wanted = "grid"
     if wanted is None:
         return search.make(session.DEFAULT_SEARCH, options) if options else None
     if not isinstance(wanted, str):
+        if not search.is_search(wanted):
+            raise UsageError(
+                f"search must be a name or a search's options, not {shown(wanted)}: write "
+                'search="random" or search=tinytune.Random()'
+            )
         if options:
             raise UsageError("give the search's options in the search, or beside its name")
         return wanted

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tinytune import stopping
+from tinytune import notation, stopping
 from tinytune.history import StudyRecord
 from tinytune.space import Space
 
@@ -27,14 +27,14 @@ def contrasts(found: StudyRecord, wanted: StudyRecord) -> list[tuple[str, object
         ("what it learned from", _lessons(found), _lessons(wanted)),
     ]
     pairs += _named("parameter", _parameters(found.space), _parameters(wanted.space))
-    pairs += _named("setting", found.settings, wanted.settings)
+    pairs += _named("setting", _settings(found), _settings(wanted))
     pairs.append(("command", _command_text(found), _command_text(wanted)))
-    pairs.append(("constraints", _texts(found.space), _texts(wanted.space)))
+    pairs.append(("constraints", _constraints(found.space), _constraints(wanted.space)))
     return [(what, a, b) for what, a, b in pairs if a != b]
 
 
 def _named(
-    kind: str, found: Mapping[str, object], wanted: Mapping[str, object]
+    kind: str, found: Mapping[str, str], wanted: Mapping[str, str]
 ) -> list[tuple[str, object, object]]:
     names = [*found, *(name for name in wanted if name not in found)]
     return [
@@ -43,15 +43,17 @@ def _named(
     ]
 
 
-def _parameters(space: Space) -> dict[str, object]:
-    return {
-        parameter.name: {k: v for k, v in parameter.to_json().items() if k != "name"}
-        for parameter in space.parameters
-    }
+def _parameters(space: Space) -> dict[str, str]:
+    return {parameter.name: notation.written(parameter) for parameter in space.parameters}
 
 
-def _texts(space: Space) -> list[str]:
-    return [constraint.text for constraint in space.constraints]
+def _settings(record: StudyRecord) -> dict[str, str]:
+    """Return settings as `--set` takes them."""
+    return {name: notation.exact(value) for name, value in record.settings.items()}
+
+
+def _constraints(space: Space) -> str:
+    return " and ".join(constraint.text for constraint in space.constraints) or "none"
 
 
 def _stopping(record: StudyRecord) -> str:
@@ -81,5 +83,6 @@ def _command_text(record: StudyRecord) -> str:
 
 
 def _search_text(record: StudyRecord) -> str:
-    options = ", ".join(f"{name}={value}" for name, value in sorted(record.search.options.items()))
+    found = sorted(record.search.options.items())
+    options = ", ".join(f"{name}={notation.exact(value)}" for name, value in found)
     return f"{record.search.name}({options})"

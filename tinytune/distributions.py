@@ -254,6 +254,9 @@ class Choice(Frozen):
             if (option, isinstance(option, bool)) in seen:
                 return f"option {option!r} is given twice: remove one"
             seen.add((option, isinstance(option, bool)))
+        if not isinstance(self.ordered, bool):
+            ordered = shown(self.ordered)
+            return f"ordered {ordered} must be True or False: leave it out, or write ordered=True"
         return self._weights_problem()
 
     def _weights_problem(self) -> str | None:

@@ -155,6 +155,7 @@ class Environment(NamedTuple):
     facts: str | None = None  # a JSON object; None where the study is known to have it
     sources: tuple[Source, ...] = ()  # of the files that it names
     first: float = 0.0  # when it was first used, Unix seconds
+    part: int | None = None  # the start of the merged study whose workers ran in it
 
     @property
     def known(self) -> dict[str, Any]:

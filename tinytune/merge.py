@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from tinytune import changing, difference, files
+from tinytune import changing, difference, files, notation
 from tinytune.checkpoints import refuse_leftover
 from tinytune.errors import SpaceError, StudyFileError, UsageError
 from tinytune.history import ObjectiveReference, StudyRecord
@@ -179,9 +179,12 @@ def _hull(path: Path, space: Space, other_path: Path, other: Space) -> Space:
             for each in (entry, there)
         )
         if here_fixed != there_fixed:
+            one, another = (
+                notation.written(each.by_name[entry["name"]]) for each in (space, other)
+            )
             raise UsageError(
-                f"{path} and {other_path} cannot be merged: {entry['name']} is {here_fixed} in the "
-                f"one and {there_fixed} in the other"
+                f"{path} and {other_path} cannot be merged: {entry['name']} is {one} in the one "
+                f"and {another} in the other, and only ends, options and defaults may differ"
             )
         _widen(entry, there)
     try:

@@ -8,12 +8,12 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from tinytune.bounds import shown
 from tinytune.distributions import Between, Choice, Distribution, Float, Int, LogNormal, Normal
 from tinytune.errors import SpaceError, UsageError
-from tinytune.space import MISSING, Space
+from tinytune.space import MISSING, Condition, Parameter, Space
 
 KINDS: dict[str, type[Distribution]] = {
     "float": Float, "int": Int, "choice": Choice, "normal": Normal, "lognormal": LogNormal,
@@ -27,6 +27,7 @@ _WHEN = re.compile(r"\s*when\b(.*)", re.DOTALL)
 _TOKEN = re.compile(rf"\s*({_QUOTED}|\||=|[^\s|='\"][^\s|=]*)")
 _BETWEEN = re.compile(r"([^\s|'\"]*?)\.\.([^\s|'\"]*)")
 _CONDITIONS = "write when opt=sgd, opt=sgd|adam or depth=2..5, several joined by and"
+_PLAIN = re.compile(r"[^\s,()|='\"]+")
 _TYPES = re.compile(r"\b(Float|Int|Choice|Normal|LogNormal)\b")
 
 
@@ -57,6 +58,59 @@ def value(text: str) -> object:
     except ValueError:
         return text
     return text if isinstance(found, (list, dict)) else found
+
+
+def written(parameter: Parameter) -> str:
+    """Return a parameter as it is written on the command line, without its name.
+
+    `float(1e-4, 1, log) = 0.1 when opt=sgd`; a prior, which cannot be written there, as for Python.
+    """
+    text = _call(parameter.distribution.to_json())
+    if parameter.default is not MISSING:
+        text += f" = {exact(parameter.default)}"
+    conditions = " and ".join(sorted(map(_said, parameter.conditions)))
+    return f"{text} when {conditions}" if conditions else text
+
+
+def _call(entry: Mapping[str, object]) -> str:
+    """Return a distribution's arguments as a call: float(0, 1, step=0.5)."""
+    places = ("low", "high") if "mean" not in entry else ("mean", "sd")
+    options = entry.get("options")
+    parts = list(map(exact, options)) if isinstance(options, list) else []
+    for name, argument in entry.items():
+        if name in {"type", "options"}:
+            continue
+        if name == "log":
+            parts.append("log")
+        elif isinstance(argument, Mapping):
+            parts.append(f"{name}={_call(argument)}")
+        else:
+            parts.append(exact(argument) if name in places else f"{name}={exact(argument)}")
+    return f"{entry['type']}({', '.join(parts)})"
+
+
+def _said(condition: Condition) -> str:
+    between = condition.between
+    if between is None:
+        return f"{condition.name}={'|'.join(map(exact, condition.values or ()))}"
+    low, high = ("" if end is None else exact(end) for end in (between.low, between.high))
+    return f"{condition.name}={low}..{high}"
+
+
+def exact(given: object) -> str:
+    """Return what `value` reads as the same value again; 1 and 1.0 are the same."""
+    is_plain = isinstance(given, str) and _PLAIN.fullmatch(given) and value(given) == given
+    return str(given) if is_plain else json.dumps(_same(given), ensure_ascii=False, sort_keys=True)
+
+
+def _same(given: object) -> object:
+    if isinstance(given, float) and given.is_integer() and abs(given) < 1e15:
+        return int(given)
+    if isinstance(given, list):
+        return [_same(each) for each in given]
+    if isinstance(given, dict):
+        return {name: _same(each) for name, each in given.items()}
+    return given
 
 
 def _parameter(text: str) -> tuple[str, Distribution, object]:

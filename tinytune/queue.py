@@ -14,6 +14,17 @@ _GATE, _COUNTER = 0, 1  # bytes of the log that are locked
 _fsync = getattr(os, "fdatasync", os.fsync)  # as SQLite does
 
 
+class UnconfirmedError(StudyFileError):
+    """What was written is in the file, but the disk has not confirmed it."""
+
+    def __init__(self, path: Path, what: str, why: str | None, then: str) -> None:
+        super().__init__(
+            f"{path}: {what} is recorded, but the disk has not confirmed it ({why}), and a power "
+            f"failure could undo it: check the disk, then resume; {then}"
+        )
+        self.why = why
+
+
 class Queue:
     """One connection's place in the kernel's queue, in place of asking SQLite over and over.
 
@@ -62,12 +73,11 @@ class Queue:
         lock: all others would wait for the disk as well, and two settings a trial would have to be
         parsed. What was committed earlier lies before it in the log, and becomes durable with it;
         what others have folded into the file by now was synced before and after that.
-        StudyFileError where the disk fails.
+        UnconfirmedError where the disk fails.
         """
         try:
             _fsync(self._log)
         except OSError as error:
-            raise StudyFileError(
-                f"{self._path} cannot be synced ({error.strerror}), and a power failure could undo "
-                "what was written last: check the disk, then resume"
+            raise UnconfirmedError(
+                self._path, "what was written last", error.strerror, "see then whether it is there"
             ) from error

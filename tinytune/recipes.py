@@ -10,12 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tinytune import draw
+from tinytune.bounds import shown
 from tinytune.errors import UsageError
 from tinytune.portable import linear, scalars
 
@@ -123,13 +125,18 @@ def largest_curvature(
     It stops when the value is steady to nine digits, or after `iterations` products; UsageError
     where a product is not finite.
     """
-    if dimension < 1 or iterations < 1:
+    if not (_is_whole(dimension) and _is_whole(iterations)):
         raise UsageError("largest_curvature: dimension and iterations must be at least 1")
+    if not callable(hessian_vector):
+        raise UsageError(f"largest_curvature: {shown(hessian_vector)} is no function of a vector")
     vector = draw.uniforms(dimension, 0, 0, "power iteration") - 0.5
     value, products = 0.0, 0
     for products in range(1, iterations + 1):
         vector = vector / linear.norm(vector)
-        image = np.asarray(hessian_vector(vector), dtype=np.float64).reshape(dimension)
+        image = _array("largest_curvature: the product", hessian_vector(vector))
+        if image.size != dimension:
+            raise UsageError(f"largest_curvature: a product has the shape {image.shape}")
+        image = image.reshape(dimension)
         before, value = value, linear.norm(image)
         if not math.isfinite(value):
             raise UsageError(f"largest_curvature: product {products} is not finite")
@@ -176,7 +183,7 @@ def ridge(noise_variance: float, weights: ArrayLike) -> Value:
     are all 0 or the variance is not above 0. Hoerl, Kennard and Baldwin (1975).
     """
     _check_positive("noise_variance", noise_variance)
-    w = np.asarray(weights, dtype=np.float64).ravel()
+    w = _array("ridge: weights", weights).ravel()
     size = linear.dot(w, w)
     if not size > 0:
         raise UsageError("ridge: the weights must not all be 0")
@@ -208,7 +215,7 @@ def svm_gamma(samples: ArrayLike, rule: Literal["median", "scale"] = "median") -
     taken; "scale" is 1 / (d v) with v the variance of all entries. UsageError where all samples
     are equal, there are fewer than two, or the rule is neither.
     """
-    x = np.asarray(samples, dtype=np.float64)
+    x = _array("svm_gamma: samples", samples)
     if x.ndim != 2 or len(x) < 2 or not np.isfinite(x).all():
         raise UsageError("svm_gamma: samples must be finite, in at least two rows: shape (n, d)")
     if rule == "scale":
@@ -234,7 +241,7 @@ def bandwidth(samples: ArrayLike, rule: Literal["silverman", "scott"] = "silverm
 
     UsageError where there are fewer than two numbers, they do not differ, or the rule is neither.
     """
-    x = np.asarray(samples, dtype=np.float64).ravel()
+    x = _array("bandwidth: samples", samples).ravel()
     if len(x) < 2 or not np.isfinite(x).all() or float(x.min()) == float(x.max()):
         raise UsageError("bandwidth: samples must be finite numbers, at least two that differ")
     deviation = float(x.std(ddof=1))
@@ -258,7 +265,8 @@ def forest_mtry(columns: int, task: Literal["classification", "regression"]) -> 
 
     UsageError where there is no column, or the task is neither.
     """
-    _check_positive("columns", columns)
+    if not _is_whole(columns):
+        raise UsageError(f"columns must be above 0, and whole, not {shown(columns)}")
     if task == "classification":
         why = "The root of the number of columns: trees differ enough (Breiman 2001)."
         return Count(max(1, math.isqrt(columns)), why)
@@ -283,10 +291,34 @@ def _fifth(count: int) -> float:
 
 
 def _check_curvatures(mu: float, L: float) -> None:  # noqa: N803
-    if not (0 <= mu <= L < math.inf and L > 0):
-        raise UsageError(f"the curvatures must be 0 <= mu <= L and 0 < L, not mu={mu} and L={L}")
+    if not (_is_number(mu) and _is_number(L) and 0 <= mu <= L and L > 0):
+        raise UsageError(
+            f"the curvatures must be 0 <= mu <= L and 0 < L, not mu={shown(mu)} and L={shown(L)}"
+        )
 
 
 def _check_positive(name: str, number: float) -> None:
-    if not 0 < number < math.inf:
-        raise UsageError(f"{name} must be above 0, not {number}")
+    if not (_is_number(number) and number > 0):
+        raise UsageError(f"{name} must be above 0, not {shown(number)}")
+
+
+def _is_number(given: object) -> bool:
+    """Return whether this is a finite real number, which may be one of numpy's."""
+    if isinstance(given, bool) or not isinstance(given, Real):
+        return False
+    try:
+        return math.isfinite(given)
+    except OverflowError:
+        return False
+
+
+def _is_whole(given: object) -> bool:
+    """Return whether this is a whole number from 1, which may be one of numpy's."""
+    return isinstance(given, Integral) and _is_number(given) and int(given) >= 1
+
+
+def _array(name: str, given: object) -> NDArray[np.float64]:
+    try:
+        return np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        raise UsageError(f"{name} must be an array of numbers, not {shown(given)}") from None

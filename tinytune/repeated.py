@@ -9,6 +9,7 @@ meets another. Each run's result is reported as the metric `repeat`, one step ea
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -62,6 +63,11 @@ def repeated(objective: Runnable, record: StudyRecord) -> Runnable:
     if record.repeats == 1:
         return objective
     return Repeated(objective, record.repeats, record.goals[0].name)
+
+
+def is_of_first_run(name: str) -> bool:
+    """Return whether a metric is one that the objective itself has reported under this name."""
+    return name != METRIC and not re.search(r"@\d+$", name)
 
 
 def mean(found: Sequence[Outcome], goal: str) -> Outcome:

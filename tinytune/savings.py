@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from tinytune import preference, stopping
 from tinytune.errors import UsageError
 from tinytune.history import Decision, Goal, RuleSpec, TrialRecord
+from tinytune.repeated import is_of_first_run
 from tinytune.stopping.judge import is_joint
 from tinytune.store.reader import Reader
 from tinytune.timeline import Timeline
@@ -51,6 +52,44 @@ class Savings:
         """The part of the steps that was saved."""
         total = self.steps + self.steps_saved
         return self.steps_saved / total if total else 0.0
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """A stopping rule that has had nothing to look at, although a trial is complete."""
+
+    rule: RuleSpec
+    metric: str | None  # the one that it was to look at; None: whichever is reported
+    reported: tuple[str, ...]  # the metrics that there are
+    instead: tuple[RuleSpec, ...]  # the study's rules, if each looked at one that there is
+    of_command: bool
+
+
+def unseen(reader: Reader) -> list[Unseen]:
+    """Return a study's rules whose metric no trial has reported, once one is complete."""
+    with reader.snapshot():
+        record = reader.study()
+        if not record.stopping or not reader.trials("complete", 1):
+            return []
+        seen = [reader.is_reported(_metric(rule)) for rule in record.stopping]
+        found = [] if all(seen) else reader.last_steps()
+    names = tuple(name for name in found if record.repeats == 1 or is_of_first_run(name))
+    own = record.goals[0].name
+    other = own if own in names else next(iter(names), None)
+    instead = tuple(
+        rule if is_seen else rule._replace(options={**rule.options, "metric": other})
+        for rule, is_seen in zip(record.stopping, seen, strict=True)
+    )
+    return [
+        Unseen(rule, _metric(rule), names, instead, record.objective.command is not None)
+        for rule, is_seen in zip(record.stopping, seen, strict=True)
+        if not is_seen
+    ]
+
+
+def _metric(rule: RuleSpec) -> str | None:
+    name = rule.options.get("metric")
+    return name if isinstance(name, str) else None
 
 
 def savings(reader: Reader) -> Savings:

@@ -25,6 +25,7 @@ from tinytune import (
     trust,
 )
 from tinytune import command as commands
+from tinytune.budget import NO_STEPS, check_steps, granted_to
 from tinytune.checkpoints import BESIDE, Checkpoints, Keeping
 from tinytune.context import Trial
 from tinytune.errors import ObjectiveError, StudyMismatchError, UsageError
@@ -39,6 +40,7 @@ from tinytune.history import (
     StudyRecord,
 )
 from tinytune.limits import NO_LIMITS, TrialLimits
+from tinytune.meter import MEGABYTE
 from tinytune.objective import Objective
 from tinytune.pace import Pace
 from tinytune.repeated import MOST as MOST_REPEATS
@@ -53,10 +55,6 @@ from tinytune.worker import Interrupt, Limits, work
 
 DEFAULT_TRIALS = 100
 DEFAULT_SEARCH = "auto"
-_NO_STEPS = (
-    "a budget of steps does not count those of a trial's further runs: say --trials instead, or "
-    "leave out --repeats"
-)
 MOST_CHANGES = 8  # of the environment, that a session names
 
 
@@ -129,30 +127,24 @@ def start(
 ) -> bool:
     """Create the study that is asked for, or find it in the file; return whether it is new.
 
-    `note` is told what was learned from other studies. StudyMismatchError, with the file
+    `note` is told what was learned from other studies, and why there will be another number of
+    trials than was asked for. StudyMismatchError, with the file
     unchanged, if the file holds another study.
     """
-    if wishes.seed is not None and not 0 <= wishes.seed < draw.SEED_LIMIT:
-        raise UsageError(f"the seed must be from 0 to 2^63 - 1, not {wishes.seed}")
-    if wishes.trials is not None and wishes.trials < 1:
-        raise UsageError(f"trials must be at least 1, not {wishes.trials}")
-    if wishes.budget_steps is not None:
-        _check_steps(wishes.budget_steps)
-    study.check_seconds(wishes.budget_seconds)
+    _check(wishes)
     found = _found(path)
     budgets = (wishes.budget_steps, wishes.budget_seconds)
     ends = has_timeout or any(budget is not None for budget in budgets)
     is_endless = wishes.search is None or not wishes.search.exhausts
+    is_asked = wishes.trials is not None or wishes.budget_steps is not None
     if found is None and wishes.trials is None and is_endless and not ends:
         wishes = replace(wishes, trials=DEFAULT_TRIALS)
     wanted = _wanted(path, objective, target, wishes, found)
     if found is not None:
         wanted = agreed.in_its_space(path, objective, wanted, note)
-    skipped = 0
-    if found is not None:
-        with Reader(path) as reader:
-            skipped = reader.skipped()
-    wanted = study.with_budget(wanted, skipped)
+    wanted, texts = granted_to(path, wanted, is_new=found is None)
+    for text in texts if is_asked else ():
+        note(text)
     if found is None:
         wanted, notes = learn.learned(wanted, wishes.learn_from)
         for text in notes:
@@ -164,9 +156,14 @@ def start(
     return is_new
 
 
-def _check_steps(steps: int) -> None:
-    if not 1 <= steps < 2**62:
-        raise UsageError(f"the budget of steps must be a whole number from 1, not {steps}")
+def _check(wishes: Wishes) -> None:
+    if wishes.seed is not None and not 0 <= wishes.seed < draw.SEED_LIMIT:
+        raise UsageError(f"the seed must be from 0 to 2^63 - 1, not {wishes.seed}")
+    if wishes.trials is not None and wishes.trials < 1:
+        raise UsageError(f"trials must be at least 1, not {wishes.trials}")
+    if wishes.budget_steps is not None:
+        check_steps(wishes.budget_steps)
+    study.check_seconds(wishes.budget_seconds)
 
 
 def vouch(path: Path, objective: Objective, target: str | None) -> None:
@@ -219,32 +216,6 @@ def _find_command(reader: Reader, record: StudyRecord, doing: str) -> str:
         f"{reader.path} would run {shown!r}, which you have not given for it before, in this "
         f"folder and with these parameters: look at both, then `{remedy}`"
     )
-
-
-def extend(path: Path, trials: str | None, budget_steps: int | None = None) -> None:
-    """Change a study's budget: "60" trials in all, or "+20" more than it had; and that of steps."""
-    if budget_steps is not None:
-        _check_steps(budget_steps)
-        with Reader(path) as reader:
-            if reader.study().repeats > 1:
-                raise UsageError(_NO_STEPS)
-        study.set_budget_steps(path, budget_steps)
-    if trials is None:
-        return
-    record = _found(path)
-    digits = trials.removeprefix("+")
-    if record is None or not digits.isdecimal():
-        raise UsageError(
-            f"{trials!r} is no number of trials: write 60 for 60 in all, or +20 for 20 more"
-        )
-    more = int(digits)
-    with Reader(path) as reader:
-        skipped = reader.skipped()
-        if trials.startswith("+"):
-            more += reader.counted() if record.budget is None else record.budget
-    budget = study.with_budget(record._replace(budget=more), skipped).budget
-    if budget != record.budget:
-        study.set_budget(path, budget)
 
 
 def changed_source(path: Path, objective: Objective, *, accept: bool) -> str | None:
@@ -339,6 +310,7 @@ def run(path: Path, objective: Objective, target: str | None, how: Work, live: L
         hear = live.pace if is_followed else None
         supervisor = Supervisor(order, store, lambda: live.observe(store), live.note, hear)
         ending = supervisor.run(how.workers)
+        _note_peaks(store, since, how.trial_limits, live)
         Checkpoints(path, store.study().created, how.checkpoints).sweep(store, since)
         return ending
 
@@ -348,6 +320,27 @@ def is_captured(how: Work, target: str) -> bool:
     if how.capture is None:
         return how.workers > 1 or target.startswith(commands.TARGET)
     return how.capture
+
+
+def _note_peaks(store: Store, since: int, limits: TrialLimits, live: Live) -> None:
+    """Say which trials came above their limit of memory between two looks, and ended all the same.
+
+    How much they used at most is measured by the system, and recorded.
+    """
+    if limits.memory_bytes is None:
+        return
+    most_mb = limits.memory_bytes / MEGABYTE
+    peaks = store.peaks(since, most_mb)
+    if not peaks:
+        return
+    number, peak_mb = peaks[0]
+    one = len(peaks) == 1
+    used, their = (f"trial {number}", "its") if one else (f"{len(peaks)} trials", "their")
+    live.note(
+        f"{used} used more memory than --max-memory allows for a moment, between two looks, and "
+        f"ran to {their} end: at most {peak_mb:,.0f} MB{'' if one else f' in trial {number}'}, of "
+        f"{most_mb:,.0f} MB (`tinytune show {store.path} {number}`)"
+    )
 
 
 def _note_changes(store: Store, around: Environment, live: Live) -> None:
@@ -449,7 +442,7 @@ def _repeats(wishes: Wishes, found: StudyRecord | None, goal: Goal) -> int:
     if repeats > 1 and goal.name in COSTS:
         raise UsageError(f"{goal.name} is measured of a whole trial: put another objective first")
     if repeats > 1 and _budget_steps(wishes, found) is not None:
-        raise UsageError(_NO_STEPS)
+        raise UsageError(NO_STEPS)
     return repeats
 
 

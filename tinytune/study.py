@@ -12,6 +12,7 @@ from typing import Self
 
 from tinytune import (
     __version__,
+    arguments,
     confirm,
     difference,
     files,
@@ -20,10 +21,12 @@ from tinytune import (
     process,
     requirement,
 )
+from tinytune.bounds import shown
 from tinytune.checkpoints import BESIDE, Checkpoints, Folder, Keeping
 from tinytune.context import Trial
 from tinytune.errors import StudyFileError, StudyMismatchError, TrialStopped, UsageError
 from tinytune.history import (
+    STATES,
     Claim,
     Cost,
     Decision,
@@ -66,7 +69,7 @@ class Study:
         checkpoints: Keeping = BESIDE,
         repeats_only: bool = False,
     ) -> None:
-        self.path = Path(path)
+        self.path = arguments.path("the study", path)
         self._file = self.path.absolute()  # the objective may change the working directory
         self._reader = Reader(self.path)
         try:
@@ -119,14 +122,17 @@ class Study:
 
         Configurations that `tinytune confirm` has run again count by the mean of their new runs.
         """
-        return confirm.best(self._reader, self.record.goals[0], count)
+        arguments.whole(count=count)
+        return confirm.best(self._reader, self.record.goals[0], max(count, 0))
 
     def front(self) -> list[TrialRecord]:
         """Return the Pareto front of several objectives, by the first one, the best first."""
         return preference.front_of(self._reader, self.record.goals)
 
     def trials(self, state: State | None = None) -> list[TrialRecord]:
-        """Return all trials by number, or those in one state."""
+        """Return all trials by number, or those in one state; UsageError if there is none such."""
+        if state is not None and state not in STATES:
+            raise UsageError(f"there is no state {shown(state)}: use one of {', '.join(STATES)}")
         return self._reader.trials(state)
 
     def curves(self, number: int) -> dict[str, dict[int, float]]:
@@ -208,7 +214,7 @@ class Study:
         with a reason. LeaseLostError if another worker has taken the trial in the meantime;
         nothing is written then.
         """
-        if trial.number not in self._held:
+        if _number(trial) not in self._held:
             raise UsageError(
                 f"trial {trial.number} is not running here: ask for it, and tell it once"
             )
@@ -240,7 +246,8 @@ class Study:
         Returns the trial's number. SpaceError names the parameter that is wrong; UsageError where
         the value is no result.
         """
-        configuration = self.space.checked(params)
+        given = arguments.mapping("params", params, '{"lr": 0.1}')
+        configuration = self.space.checked(given)
         label, seed = self.record.search.label, self.record.seed
         if value is None:
             return self._writer.add(configuration, label, seed)
@@ -269,6 +276,8 @@ class Study:
 
     def give_back(self, trial: Trial) -> None:
         """Return an unfinished trial: it runs again later, and nothing counts against it."""
+        if _number(trial) not in self._held:
+            raise UsageError(f"trial {trial.number} is not running here: it cannot be given back")
         token, meter, _ = self._held.pop(trial.number)
         cost = _cost(meter, trial)
         self._referee_of(token.number).forget(token)
@@ -386,6 +395,12 @@ class Study:
         if era.place not in self._referees:
             self._referees[era.place] = Referee(era)
         return self._referees[era.place]
+
+
+def _number(trial: object) -> int:
+    if isinstance(trial, Trial):
+        return trial.number
+    raise UsageError(f"{shown(trial)} is no trial: give the one that ask() has returned")
 
 
 def _cost(meter: Meter, trial: Trial, steps: int | None = None) -> Cost:

@@ -110,7 +110,8 @@ MUTANTS = [
         "tinytune/db.py",
         '"BEGIN IMMEDIATE"',
         '"BEGIN"',
-        "tests/faults/test_contention.py::test_many_processes_write_one_file",
+        "tests/test_store.py::"
+        "test_nobody_writes_between_what_a_transaction_reads_and_what_it_writes",
     ),
     Mutant(
         "claim outside of the transaction",

@@ -161,7 +161,7 @@ def _volume(reader: Reader, goals: tuple[Goal, ...], said: dict[str, float], for
     from tinytune import preference
     from tinytune.errors import TinytuneError, UsageError
     from tinytune.output import formats
-    from tinytune.output.details import volume_text
+    from tinytune.output.status import volume_text
 
     if form not in {Format.TABLE, Format.JSON}:
         raise UsageError(f"there is no format {form.value!r} for a hypervolume: use table or json")

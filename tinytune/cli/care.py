@@ -93,6 +93,9 @@ def retry(
             number = min(wanted - failed)
             raise UsageError(f"trial {number} of {study} has not failed: see `tinytune trials`")
         store.retry(sorted(wanted))
+    if not wanted:
+        typer.echo(f"{study}: there is no failed trial that could run again", err=True)
+        return
     verb = "waits" if len(wanted) == 1 else "wait"
     waiting = counted(len(wanted), "trial")
     typer.echo(f"{waiting} {verb} to run again: tinytune resume {study}", err=True)
@@ -114,7 +117,10 @@ def release(study: StudyFile, debug: Debug = False) -> None:
             store.leave(trial.token.worker)
             released += 1
     given = counted(released, "trial")
-    typer.echo(f"{given} given back: tinytune resume {study}", err=True)
+    if released:
+        typer.echo(f"{given} given back: tinytune resume {study}", err=True)
+    elif not kept:
+        typer.echo(f"{study}: no trial is running, so there is none to give back", err=True)
     if kept:
         verb = "is" if kept == 1 else "are"
         left = counted(kept, "trial")

@@ -56,6 +56,7 @@ def confirm(
 
     The new runs are trials of the same study, which its search is not told of and its budget does
     not count. Given again, the command continues where it stopped; with more repeats, it adds them.
+    Exit code 1 where all runs have failed, or too many in a row.
     """
     from tinytune import confirm as confirming
     from tinytune.cli import work

@@ -50,7 +50,8 @@ MaxMemory = Annotated[
     str | None,
     typer.Option(
         metavar="SIZE",
-        help="End a trial whose process, or command with its processes, uses more: 500M, 2G.",
+        help="End a trial whose process, or command with its processes, uses more: 500M, 2G. It "
+        "is looked at five times a second; a shorter peak ends no trial, and is told.",
     ),
 ]
 Accept = Annotated[

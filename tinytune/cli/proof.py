@@ -56,10 +56,13 @@ def stopping_report(study: StudyFile, form: DetailFormat = "table", debug: Debug
     formats.check_detail_format(form)
     with Reader(study) as reader:
         record, found = reader.study(), measuring.savings(reader)
+        blind = measuring.unseen(reader)
     if form == "json":
-        typer.echo(formats.json_text(savings.savings_json(found)))
-    else:
-        typer.echo(savings.savings_text(found, record))
+        typer.echo(formats.json_text(savings.savings_json(found, blind)))
+        return
+    typer.echo(savings.savings_text(found, record))
+    for text in savings.unseen_texts(study, blind):
+        typer.echo(f"\n{formats.clean(text)}")
 
 
 def replicate(
@@ -124,8 +127,9 @@ def replicate(
         limits = (workers, None, len(chosen) + 1, trial_timeout, max_memory)
         how = work.how(*limits, debug=debug, no_git=False)
         code = work.work(
-            path, loaded, target, how, is_new=is_new, accept_changes=False, quiet=quiet, advice=""
-        )
+            path, loaded, target, how, is_new=is_new, accept_changes=False, quiet=quiet, advice="",
+            may_fail=True,
+        )  # fmt: skip
         with Reader(path) as repeated:
             found = repeating.compare(original, repeated, tolerance)
         goal = original.study().goals[0].name

@@ -122,7 +122,10 @@ def run(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Start a study of an objective or a command, or continue it where the file stopped."""
+    """Start a study of an objective or a command, or continue it where the file stopped.
+
+    Exit code 1 where all its trials have failed, or too many in a row.
+    """
     from tinytune import session, stopping
     from tinytune.cli import values, work
     from tinytune.decorator import options_of
@@ -203,8 +206,11 @@ def resume(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Continue a study; any number of terminals may do so at once."""
-    from tinytune import session
+    """Continue a study; any number of terminals may do so at once.
+
+    Exit code 1 where all its trials have failed, or too many in a row.
+    """
+    from tinytune import budget
     from tinytune import study as studies
     from tinytune.cli import work
     from tinytune.output.formats import clean
@@ -217,7 +223,9 @@ def resume(
     loaded, target, differs = work.own_objective(study, named, "resume")
     if differs and not quiet:
         typer.echo(f"{study}: {clean(differs)}", err=True)
-    session.extend(study, trials, budget_steps)
+    limited = budget.extend(study, trials, budget_steps)
+    if limited and not quiet:
+        typer.echo(f"{study}: {clean(limited)}", err=True)
     if budget_seconds is not None:
         seconds = seconds_of(budget_seconds.removeprefix("+"))
         studies.extend_seconds(study, seconds, is_more=budget_seconds.startswith("+"))

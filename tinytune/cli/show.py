@@ -17,7 +17,8 @@ def trials(
     state: Annotated[
         str | None,
         typer.Option(
-            metavar="STATE", help="waiting, running, complete, stopped, failed or removed."
+            metavar="STATE",
+            help="waiting, running, complete, stopped, paused, failed or removed.",
         ),
     ] = None,
     sort: Annotated[
@@ -117,7 +118,8 @@ def status(
 ) -> None:
     """Show how a study stands: what it tunes, how far it is, who works on it."""
     from tinytune import confirm
-    from tinytune.output import details, formats
+    from tinytune.output import formats
+    from tinytune.output.status import status_json, status_text
     from tinytune.store.reader import Reader
 
     formats.check_detail_format(form)
@@ -126,9 +128,9 @@ def status(
             record = reader.study()
             progress = confirm.progress(reader, record.goals[0])
             if form == "json":
-                text = formats.json_text(details.status_json(reader, record, progress))
+                text = formats.json_text(status_json(reader, record, progress))
             else:
-                text = details.status_text(reader, record, progress)
+                text = status_text(reader, record, progress)
         clear = "\x1b[H\x1b[2J" if watch and sys.stdout.isatty() else ""
         typer.echo(f"{clear}{text}")
         if not watch or (progress.budget is not None and progress.ended >= progress.budget):

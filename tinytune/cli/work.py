@@ -9,15 +9,17 @@ from pathlib import Path
 
 import typer
 
-from tinytune import extract, loading, search, session, study
+from tinytune import budget, extract, loading, search, session, study
 from tinytune.checkpoints import Keeping
 from tinytune.errors import UsageError
-from tinytune.history import Progress, State, StudyRecord
+from tinytune.history import Progress, State, StudyRecord, TrialRecord
 from tinytune.limits import TrialLimits
 from tinytune.objective import Objective
-from tinytune.output.details import best_text, curve_text, goals_text
 from tinytune.output.formats import clean, counted
 from tinytune.output.progress import Live, bytes_of, duration, seconds_of
+from tinytune.output.savings import unseen_texts
+from tinytune.output.status import best_text, curve_text, goals_text
+from tinytune.savings import unseen
 from tinytune.session import Work
 from tinytune.store.reader import Reader
 from tinytune.supervisor import Ending
@@ -63,8 +65,12 @@ def work(
     accept_changes: bool,
     quiet: bool,
     advice: str | None = None,
+    may_fail: bool = False,
 ) -> int:
-    """Run a session and return the exit code; `advice` is what it says to do next."""
+    """Run a session and return the exit code; `advice` is what it says to do next.
+
+    Where all trials have failed the code is 1, unless they may.
+    """
     _warn_of_changes(path, objective, accept=accept_changes)
     if not quiet:
         begun = _again(path) if limits.repeats_only else _beginning(path, is_new=is_new)
@@ -79,7 +85,26 @@ def work(
     if ending.reason is StopReason.FAILURES:
         typer.echo(session.failure_text(path, limits), err=True)
         return 1
-    return 0 if ending.signal is None else 128 + ending.signal
+    if ending.signal is not None:
+        return 128 + ending.signal
+    failed = None if may_fail else _last_where_all_failed(path, limits)
+    if failed is not None and quiet:
+        typer.echo(f"tinytune: {path}: all trials have failed; {_failed_text(failed)}", err=True)
+    return 0 if failed is None else 1
+
+
+def _last_where_all_failed(path: Path, limits: Work) -> TrialRecord | None:
+    """Return the trial that failed last, None where any has come to a result, or none has ended."""
+    with study.Study(path) as opened:
+        progress = opened.progress
+        counts = progress.repeats if limits.repeats_only else progress.counts
+        if any(counts.get(state) for state in ("complete", "stopped", "paused")):
+            return None
+        return opened.reader.last_failed() if counts.get("failed") else None
+
+
+def _failed_text(failed: TrialRecord) -> str:
+    return f"trial {failed.number} failed last: {clean(failed.error or '')}"
 
 
 def check_determinism(path: Path, objective: Objective, *, quiet: bool) -> None:
@@ -115,12 +140,12 @@ def _warn_of_changes(path: Path, objective: Objective, *, accept: bool) -> None:
 def _beginning(path: Path, *, is_new: bool) -> str:
     with study.Study(path) as opened:
         record, progress = opened.record, opened.progress
-    budget = _budget(record)
+    limit = _budget(record)
     done = "" if is_new else f", {progress.ended} ended before"
     verb = "new study" if is_new else "continuing"
     with_it = f" ({_chosen(record)})" if is_new and record.search.name == "auto" else ""
     text = f"{path}: {verb}, {record.search.name} search{with_it}, seed {record.seed}, "
-    text += f"{budget}{done}"
+    text += f"{limit}{done}"
     if is_new and _leaves_out_the_defaults(record):
         text += "; the defaults are not on the grid"
     return text
@@ -193,6 +218,7 @@ def _summary(path: Path, ending: Ending, advice: str | None) -> str:
         curve = curve_text(opened.reader, goal)
         front = opened.front() if len(record.goals) > 1 else []
         failed = opened.reader.last_failed() if progress.best is None else None
+        blind = unseen_texts(path, unseen(opened.reader))
     lines = [counts or "no trials"]
     if progress.is_spent and ending.reason is StopReason.DONE:
         lines.append("the seconds of its budget are spent")
@@ -201,8 +227,9 @@ def _summary(path: Path, ending: Ending, advice: str | None) -> str:
     elif progress.best is not None:
         lines.append(f"best: {best_text(progress.best, goal)}")
         lines.append(f"best so far: {curve}")
-    if failed is not None and ending.reason is StopReason.DONE:
-        lines.append(f"trial {failed.number} failed last: {clean(failed.error or '')}")
+    if failed is not None and ending.reason in (StopReason.DONE, StopReason.TIMEOUT):
+        lines.append(_failed_text(failed))
+    lines += map(clean, blind)
     if advice is None:
         is_done = ending.reason is StopReason.DONE
         advice = _advice(path, is_done=is_done, progress=progress, record=record)
@@ -213,6 +240,8 @@ def _advice(path: Path, *, is_done: bool, progress: Progress, record: StudyRecor
     if progress.is_spent and progress.best is not None:
         return f"next: tinytune best {path} · tinytune resume {path} --budget-seconds +10m"
     if is_done and progress.best is not None:
+        if budget.is_exhausted(path):
+            return f"next: tinytune best {path}"
         more = "--trials +50"
         if record.budget_steps is not None and progress.steps >= record.budget_steps:
             more = f"--budget-steps {2 * record.budget_steps}"

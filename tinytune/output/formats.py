@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from tinytune.errors import UsageError
-from tinytune.history import StudyRecord, TrialRecord
+from tinytune.history import Note, StudyRecord, TrialRecord
 
 # Compiled when they are first used: each takes as long as the rest of this module, or longer.
 _COLOUR = r"\x1b\[[0-9;]*m"
@@ -285,3 +285,14 @@ def _sort_key(value: object) -> tuple[str, object]:
 def finite(value: float) -> float | None:
     """Return a number as JSON can hold it: null for NaN and infinity."""
     return value if math.isfinite(value) else None
+
+
+def notes_text(notes: Sequence[Note]) -> str:
+    """Return the notes on a study or a trial, a line each."""
+    lines = [f"  {iso_time(note.time)}  {clean(note.text)}" for note in notes]
+    return "notes\n" + "\n".join(lines)
+
+
+def notes_json(notes: Sequence[Note]) -> list[dict[str, object]]:
+    """Return the same for scripts."""
+    return [{"time": iso_time(note.time), "text": note.text} for note in notes]

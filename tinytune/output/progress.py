@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tinytune.bounds import is_finite
 from tinytune.errors import UsageError
 from tinytune.history import STATES, Goal, Progress
 from tinytune.output.formats import clean
@@ -155,7 +156,7 @@ def duration(seconds: float) -> str:
 
 def seconds_of(text: float | str) -> float:
     """Return the seconds of "90", "90s", "10m", "2h", "1h30m" or "1d"; UsageError if it is none."""
-    if isinstance(text, (int, float)):
+    if isinstance(text, (int, float)) and not isinstance(text, bool):
         return float(text)
     parts = re.findall(r"(\d+(?:\.\d+)?)([dhms]?)", str(text))
     if not parts or "".join(number + unit for number, unit in parts) != str(text).replace(" ", ""):
@@ -195,7 +196,7 @@ class Counter:
 
 def bytes_of(text: float | str) -> int:
     """Return the bytes of "500M", "2G" or a number of bytes; UsageError if it is none."""
-    if isinstance(text, (int, float)):
+    if isinstance(text, (int, float)) and is_finite(text):
         return int(text)
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", str(text), re.IGNORECASE)
     if found is None:

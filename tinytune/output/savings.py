@@ -2,21 +2,57 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from tinytune import stopping
 from tinytune.history import StudyRecord
 from tinytune.output.formats import clean, counted, number_text, table
 from tinytune.output.progress import duration
-from tinytune.savings import Savings
+from tinytune.savings import Savings, Unseen
 
 
-def savings_json(found: Savings) -> dict[str, Any]:
+def savings_json(found: Savings, blind: Sequence[Unseen]) -> dict[str, Any]:
     """Return it for scripts."""
     return {
         **vars(found),
+        "unseen": unseen_json(blind),
         "share_saved": found.share_saved,
         "short": [vars(each) for each in found.short],
     }
+
+
+def unseen_json(blind: Sequence[Unseen]) -> list[dict[str, Any]]:
+    """Return for scripts which rules have had nothing to look at."""
+    return [
+        {"rule": each.rule.name, "metric": each.metric, "reported": each.reported} for each in blind
+    ]
+
+
+def unseen_texts(path: Path, blind: Sequence[Unseen]) -> list[str]:
+    """Return a sentence for each rule that has had nothing to look at: which, why, what to do."""
+    return [_unseen_text(shlex.quote(str(path)), each) for each in blind]
+
+
+def _unseen_text(path: str, of: Unseen) -> str:
+    rule = stopping.text([of.rule])
+    if not of.reported:
+        name = "loss" if of.metric is None else of.metric
+        report = f"call tinytune.report(step, {name}=…) in the objective"
+        if of.of_command:
+            report = f'let the command print "tinytune: step=1 {name}=0.5" after a step'
+        return (
+            f"{rule} has stopped no trial, since none has reported anything: {report}, or do "
+            f"without: tinytune set {path} --stop none"
+        )
+    names = " and ".join(map(repr, of.reported))
+    instead = shlex.quote(stopping.text(of.instead))
+    return (
+        f"{rule} has stopped no trial, since none has reported {of.metric!r}, but only {names}: "
+        f"report that too, or look at what there is: tinytune set {path} --stop {instead}"
+    )
 
 
 def savings_text(found: Savings, record: StudyRecord) -> str:

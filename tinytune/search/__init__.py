@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from tinytune import named
 from tinytune.bounds import is_count as is_count
+from tinytune.bounds import shown
 from tinytune.errors import UsageError
 from tinytune.history import Finished, Pending, SearchSpec
 from tinytune.space import Params, Space
@@ -73,6 +74,7 @@ _CLASSES = {  # module -> its options, loaded when asked for; a name has - where
     "nsga_ii": "NsgaII",
     "auto": "Auto",
 }
+_CONSTANTS = ("name", "version", "learns", "exhausts", "start")
 ENTRY_POINTS = "tinytune.search"  # the group under which installed packages name their searches
 _registered: dict[str, type[SearchOptions]] = {}
 
@@ -82,14 +84,23 @@ def register(options: type[SearchOptions]) -> None:
 
     UsageError where a constant of `SearchOptions` is missing, or the name is taken.
     """
-    constants = ("name", "version", "learns", "exhausts", "start")
-    missing = [each for each in constants if not hasattr(options, each)]
+    missing = [each for each in _CONSTANTS if not hasattr(options, each)]
     if missing or not dataclasses.is_dataclass(options):
         lacks = f"has no {missing[0]!r}" if missing else "is no dataclass"
-        raise UsageError(f"{options.__name__} {lacks}: see tinytune.search.SearchOptions")
+        named = getattr(options, "__name__", shown(options))
+        raise UsageError(f"{named} {lacks}: see tinytune.search.SearchOptions")
     if is_own(options.name):
         raise UsageError(f"there is a search {options.name!r} already: give yours another name")
     _registered[options.name] = options
+
+
+def is_search(given: object) -> bool:
+    """Return whether this is a search's options, and not their class."""
+    return (
+        dataclasses.is_dataclass(given)
+        and not isinstance(given, type)
+        and all(hasattr(given, each) for each in _CONSTANTS)
+    )
 
 
 def names() -> tuple[str, ...]:

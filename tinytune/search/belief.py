@@ -157,7 +157,7 @@ def _belief(parameter: Parameter, trust: str | None) -> Belief | None:
 
 def checked(trust: object, name: str) -> None:
     """Raise UsageError unless this is None or a level of trust."""
-    if trust is not None and trust not in LEVELS:
+    if trust is not None and not (isinstance(trust, str) and trust in LEVELS):
         raise UsageError(f"{name}: trust_defaults {shown(trust)} must be low, medium or high")
 
 

@@ -124,7 +124,7 @@ class Fold:
         """Let the search know all results, with the values that they have for a trial."""
         if self._is_apart:  # only what is new is looked at
             new = self._results[len(self._heard) :]
-            self._hear([replace(result, plain=result.value) for result in new])
+            self._hear([result._replace(plain=result.value) for result in new])
             return
         weights = None
         if self._takes == "weighted":

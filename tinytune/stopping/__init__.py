@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, Protocol
 
 from tinytune import named
+from tinytune.bounds import shown
 from tinytune.errors import UsageError
 from tinytune.history import RuleSpec
 from tinytune.stopping.curve import Curve, Facts
@@ -112,10 +113,20 @@ def register(options: type[RuleOptions]) -> None:
     missing = [each for each in _CONSTANTS if not hasattr(options, each)]
     if missing or not dataclasses.is_dataclass(options):
         lacks = f"has no {missing[0]!r}" if missing else "is no dataclass"
-        raise UsageError(f"{options.__name__} {lacks}: see tinytune.stopping.RuleOptions")
+        named = getattr(options, "__name__", shown(options))
+        raise UsageError(f"{named} {lacks}: see tinytune.stopping.RuleOptions")
     if options.name.replace("-", "_") in _CLASSES:
         raise UsageError(f"there is a rule {options.name!r} already: give yours another name")
     _registered[options.name] = options
+
+
+def is_rule(given: object) -> bool:
+    """Return whether this is a rule's options, and not their class."""
+    return (
+        dataclasses.is_dataclass(given)
+        and not isinstance(given, type)
+        and all(hasattr(given, each) for each in _CONSTANTS)
+    )
 
 
 def names() -> tuple[str, ...]:

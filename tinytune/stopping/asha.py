@@ -42,7 +42,7 @@ class Asha:
     climbs: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        check_rungs(self.name, self.min_steps, self.eta, self.max_steps)
+        check_rungs(self.name, self.min_steps, self.eta, self.max_steps, may_be_endless=True)
         check_pause(self.name, self.pause)
         if self.pause and self.max_steps is None:
             raise UsageError(

@@ -15,12 +15,14 @@ Entry: TypeAlias = tuple[float, int]  # a value, and the trial that had it
 FINAL = frozenset({"complete", "stopped", "failed"})  # states of trials that do not go on
 
 
-def check_rungs(name: str, min_steps: object, eta: object, max_steps: object) -> None:
+def check_rungs(
+    name: str, min_steps: object, eta: object, max_steps: object, *, may_be_endless: bool = False
+) -> None:
     """Raise UsageError where one of these options makes no sense."""
     for option, value, least in (("min_steps", min_steps, 1), ("eta", eta, 2)):
         if not is_count(value, least, 10**9):
             raise UsageError(f"{name}: {option} {shown(value)} must be a whole number from {least}")
-    if max_steps is not None and not (
+    if not (may_be_endless and max_steps is None) and not (
         is_count(max_steps, 1, 10**9) and max_steps >= min_steps  # type: ignore[operator]
     ):
         raise UsageError(

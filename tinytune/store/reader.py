@@ -83,7 +83,7 @@ class Reader(Proofs):
         return self._records(sql.SELECT_REPEATS)
 
     def latest_search(self) -> str | None:
-        """Return what made the latest suggestion, None if there is none yet."""
+        """Return what made the latest suggestion of this study's own, None if there is none yet."""
         row = self._db.one(sql.SELECT_LATEST_SEARCH)
         return None if row is None else self._made(str, row, "a search")
 
@@ -97,16 +97,19 @@ class Reader(Proofs):
         return None if row is None else Source(*row)
 
     def environments(self) -> list[Environment]:
-        """Return what workers have run in, the first one first."""
-        return self._all(rows.environment, sql.SELECT_ENVIRONMENTS)
+        """Return what workers have run in, the first one first; this study's own before others'."""
+        return self._all(rows.environment, sql_kept.SELECT_ENVIRONMENTS)
 
     def latest_environment(self) -> Environment | None:
-        """Return what the last worker that joined ran in, None where none has said."""
-        return next(iter(self._all(rows.environment, sql.SELECT_LATEST_ENVIRONMENT)), None)
+        """Return what the last worker that joined ran in, None where none has said.
+
+        What ran in a study that was merged into this one does not count.
+        """
+        return next(iter(self._all(rows.environment, sql_kept.SELECT_LATEST_ENVIRONMENT)), None)
 
     def environment_of(self, worker: int) -> Environment | None:
         """Return what a worker ran in, None where it did not say."""
-        found = self._all(rows.environment, sql.SELECT_ENVIRONMENT_OF, (worker,))
+        found = self._all(rows.environment, sql_kept.SELECT_ENVIRONMENT_OF, (worker,))
         return found[0] if found else None
 
     def progress(self, goal: Goal) -> Progress:
@@ -207,6 +210,11 @@ class Reader(Proofs):
         A number, NaN where that was none, for each trial that reported at that step or later.
         """
         return dict(self._all(rows.value_at_step, sql.SELECT_AT_STEP, (name, step)))
+
+    def is_reported(self, name: str | None) -> bool:
+        """Return whether any trial has reported a metric; None: any at all."""
+        (found,) = self._db.one(sql.IS_REPORTED, (name,)) or (0,)
+        return bool(found)
 
     def last_steps(self) -> dict[str, int]:
         """Return each metric that was reported, and its last step in any trial."""
@@ -312,6 +320,13 @@ class Reader(Proofs):
     def last_failed(self) -> TrialRecord | None:
         """Return the trial that failed last."""
         return next(iter(self._records(sql.LAST_FAILED)), None)
+
+    def peaks(self, after: int, above_mb: float) -> list[tuple[int, float]]:
+        """Return (number, peak in 10^6 bytes) of trials told after a tick that used more memory.
+
+        The largest first, without those that failed.
+        """
+        return self._all(rows.peak, sql.SELECT_PEAKS, (after, above_mb))
 
     def next_number(self) -> int:
         """Return the number that the next new trial will have."""

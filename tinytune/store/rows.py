@@ -349,7 +349,7 @@ def running(row: Sequence[Any]) -> RunningTrial:
 
 def environment(row: Sequence[Any]) -> Environment:
     """Return an environment, whose facts are the JSON object that tinytune writes."""
-    name, facts, first = row
+    name, facts, first, part = row
     found = cells.mapping_of(facts)
     for kind in ("packages", "variables", "files"):
         cells.texts(cells.mapping(found.get(kind, {})))
@@ -357,7 +357,8 @@ def environment(row: Sequence[Any]) -> Environment:
         cells.text(found.get(kind, ""))
     for word in cells.items(found.get("argv", [])):
         cells.text(word)
-    return Environment(cells.text(name), facts, first=cells.time(first))
+    part = None if part is None else cells.whole(part)
+    return Environment(cells.text(name), facts, first=cells.time(first), part=part)
 
 
 def output(row: Sequence[Any]) -> Output:
@@ -433,6 +434,12 @@ def value_at_step(row: Sequence[Any]) -> tuple[int, float]:
     """Return (trial, value) of a report."""
     trial, step, value = row
     return cells.whole(trial), metric(("", step, value))[2]
+
+
+def peak(row: Sequence[Any]) -> tuple[int, float]:
+    """Return (trial, the most memory that it used) in 10^6 bytes."""
+    trial, memory_mb = row
+    return cells.whole(trial), metric(("", 0, memory_mb))[2]
 
 
 def last_step(row: Sequence[Any]) -> tuple[str, int]:

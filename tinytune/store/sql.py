@@ -57,15 +57,6 @@ digest(created, version, space, search, objectives, settings, seed, defaults, bu
 SEAL = f"UPDATE study SET seal = {_SEAL}"
 SELECT_SEALS = f"SELECT seal, {_SEAL} FROM study"
 INSERT_ENVIRONMENT = "INSERT OR IGNORE INTO environment (hash, facts, first) VALUES (?, ?, ?)"
-SELECT_ENVIRONMENTS = "SELECT hash, facts, first FROM environment ORDER BY first, hash"
-SELECT_LATEST_ENVIRONMENT = """
-SELECT hash, facts, first FROM environment
-ORDER BY coalesce((SELECT max(id) FROM worker WHERE environment = hash), 0) DESC, first DESC LIMIT 1
-"""
-SELECT_ENVIRONMENT_OF = """
-SELECT e.hash, e.facts, e.first FROM worker AS w JOIN environment AS e ON w.environment = e.hash
-WHERE w.id = ?
-"""
 
 INSERT_WORKER = """
 INSERT INTO worker (host, machine, boot, namespace, pid, birth, version, python, source,
@@ -402,7 +393,10 @@ SELECT EXISTS (SELECT 1 FROM trial WHERE state = 'waiting' AND (confirms IS NOT 
                    AND (confirms IS NOT NULL OR NOT ?1))
 """
 SELECT_LATEST_SEARCH = """
-SELECT search FROM trial WHERE origin = 'search' AND params IS NOT NULL ORDER BY number DESC LIMIT 1
+SELECT search FROM trial
+WHERE origin = 'search' AND params IS NOT NULL
+  AND NOT EXISTS (SELECT 1 FROM part WHERE number >= first AND number < first + part.trials)
+ORDER BY number DESC LIMIT 1
 """
 SELECT_VALUES = f"""
 SELECT told, value FROM trial
@@ -419,6 +413,10 @@ COUNT_FAILURES_AT_END = """
 SELECT count(*) FROM trial WHERE state = 'failed' AND told > max(?,
     coalesce((SELECT told FROM trial WHERE told IS NOT NULL AND state <> 'failed'
               ORDER BY told DESC LIMIT 1), 0))
+"""
+SELECT_PEAKS = """
+SELECT number, memory_mb FROM trial
+WHERE told > ? AND memory_mb > ? AND state <> 'failed' ORDER BY memory_mb DESC, number
 """
 LAST_FAILED = f"{TRIAL_COLUMNS} WHERE state = 'failed' ORDER BY told DESC LIMIT 1"
 SELECT_METRICS = """
@@ -444,6 +442,7 @@ AND EXISTS (SELECT 1 FROM metric
             WHERE trial = t.number AND attempt = t.attempt AND name = ?1 AND step >= ?2)
 ORDER BY m.trial, m.tick
 """
+IS_REPORTED = "SELECT EXISTS (SELECT 1 FROM metric WHERE ?1 IS NULL OR name = ?1)"
 SELECT_LAST_STEPS = "SELECT name, max(step) FROM metric GROUP BY name"
 SELECT_ATTEMPTS = """
 SELECT attempt, worker, started, ended, ending, error, seconds, cpu_seconds, memory_mb, steps

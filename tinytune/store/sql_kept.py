@@ -1,4 +1,4 @@
-"""Queries on what is kept of attempts: what they printed and saved, and from where they went on."""
+"""Queries on what is kept of attempts: output, checkpoints, what they went on from and ran in."""
 
 from __future__ import annotations
 
@@ -90,4 +90,27 @@ ORDER BY attempt
 SELECT_REPORTS_OF = """
 SELECT tick, trial, attempt, step, name, value FROM metric WHERE trial = ? AND attempt = ?
 ORDER BY tick, name
+"""
+
+# The study that a worker w was merged with, NULL where it is this one's own: it joined before the
+# merge, and after all who were here then.
+_MERGED_WITH = """
+(SELECT p.start FROM part AS p JOIN version AS v ON v.tick = p.start
+ WHERE w.id > p.workers AND w.joined <= v.time ORDER BY p.workers DESC LIMIT 1)
+"""
+SELECT_ENVIRONMENTS = f"""
+SELECT DISTINCT e.hash, e.facts, e.first, {_MERGED_WITH} AS part
+FROM environment AS e LEFT JOIN worker AS w ON w.environment = e.hash
+ORDER BY part, e.first, e.hash
+"""
+SELECT_LATEST_ENVIRONMENT = f"""
+SELECT e.hash, e.facts, e.first, NULL
+FROM environment AS e LEFT JOIN worker AS w ON w.environment = e.hash AND {_MERGED_WITH} IS NULL
+WHERE w.id IS NOT NULL OR NOT EXISTS (SELECT 1 FROM worker WHERE environment = e.hash)
+ORDER BY coalesce(w.id, 0) DESC, e.first DESC LIMIT 1
+"""
+SELECT_ENVIRONMENT_OF = """
+SELECT e.hash, e.facts, e.first, NULL
+FROM worker AS w JOIN environment AS e ON w.environment = e.hash
+WHERE w.id = ?
 """

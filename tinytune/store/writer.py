@@ -29,6 +29,7 @@ from tinytune.history import (
     Token,
     TrialRecord,
 )
+from tinytune.queue import UnconfirmedError
 from tinytune.space import Params
 from tinytune.store import rows, sql, sql_kept
 from tinytune.store.again import Again
@@ -380,12 +381,17 @@ class Store(Again):
         """Write how a trial ended, durably, and which decision ended it, if one did.
 
         `used` tells of processor and memory; the steps are counted here. LeaseLostError if the
-        trial was taken away.
+        trial was taken away; UnconfirmedError if it is written, but may not be on the disk.
         """
-        with self._db.transaction(durable=True):
-            if decision is not None:
-                self._decided(token, decision)
-            self._tell(token, outcome, used, seconds)
+        try:
+            with self._db.transaction(durable=True):
+                if decision is not None:
+                    self._decided(token, decision)
+                self._tell(token, outcome, used, seconds)
+        except UnconfirmedError as error:
+            then = "that looks whether it is there, and runs the trial again if it is not"
+            what = f"the result of trial {token.number}"
+            raise UnconfirmedError(self.path, what, error.why, then) from error
         self._db.checkpoint()
 
     def give_back(self, token: Token, used: Cost | None = None) -> None:
