@@ -410,6 +410,40 @@ def test_of_many_requirements_the_one_missed_most_counts_and_of_unknown_ones_non
     assert gp_beside.limits(field, points, [(None,), (0.1,), (), (), ()], PRIOR) == []
 
 
+# Trials that ended at rungs
+
+
+def test_what_lower_rungs_have_told_wrongly_counts_little_and_rightly_much():
+    field = Field(Cube(numbers(1)))
+    low, high = np.linspace(0.03, 0.97, 12), np.linspace(0.0, 1.0, 7)
+    points = np.concatenate([low, high])[:, None]
+    below = np.repeat([1.0, 0.0], [12, 7])
+    grid = np.linspace(0.0, 1.0, 50)[:, None]
+
+    def off(wrong, below):
+        values = (points[:, 0] - 0.3) ** 2
+        values[:12] = (low - (0.8 if wrong else 0.3)) ** 2
+        prior = prior_of(1, noise="auto")
+        model = Model(field, points, values, np.empty((0, 1)), prior, below=below)
+        mean, _ = model._posterior.at(model._squares(grid, field.active(grid)))
+        return float(np.max(np.abs(mean - (grid[:, 0] - 0.3) ** 2)))
+
+    assert off(wrong=True, below=below) < 0.25 * off(wrong=True, below=None)
+    assert off(wrong=False, below=below) < 0.02
+
+
+def test_the_best_is_one_at_the_rung_that_counts():
+    field = Field(Cube(numbers(1)))
+    points = np.linspace(0.0, 1.0, 9)[:, None]
+    values, below = points[:, 0].copy(), np.repeat([1.0, 0.0], [4, 5])
+    model = Model(field, points, values, np.empty((0, 1)), prior_of(1, noise="auto"), below=below)
+    assert model.good(1)[0, 0] == 0.5
+    assert model.good(9)[5, 0] == 0.0  # the others come after those
+    assert model.shape() == pytest.approx([1.0])
+    alone = Model(field, points, values, np.empty((0, 1)), PRIOR, below=np.ones(9))
+    assert alone.good(1)[0, 0] == 0.0  # of none at the rung all count
+
+
 # What trials take
 
 

@@ -70,6 +70,18 @@ def test_what_was_no_number_at_the_rung_is_as_bad_as_a_failure():
     ]  # fmt: skip
 
 
+def test_how_far_below_the_rung_that_counts_a_trial_ended():
+    low = [ended(5, {1: 1.0}), ended(6, {1: 1.0, 3: 1.0}), ended(7, {1: 1.0, 3: 1.0, 9: 1.0})]
+    failed = Finished(8, "failed", {}, None, rungs=((1, 0.0),))
+    early = Finished(9, "complete", {}, 1.0)  # it returned before it came to a rung
+    places = rungs.below([*PEERS, *low, failed, early], 1)
+    assert places == [0.0] * 4 + [1.0, 2 / 3, 1 / 3, 0.0, 0.0]
+    assert rungs.below([*PEERS, ended(5, {}, state="failed")], 1) == [0.0] * 5
+    nowhere = Finished(5, "stopped", {}, 0.0)
+    assert rungs.below([*low, nowhere], 0) == [0.0, 0.0, 0.0, 1.0]  # at rung 1 most have been
+    assert rungs.below([nowhere], 0) == [0.0]
+
+
 def test_huge_numbers_lead_to_none_that_is_infinite():
     most = 1.7e308
     peers = [ended(n, {1: v}, v) for n, v in enumerate((-most, most, -most, most))]

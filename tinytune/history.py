@@ -179,6 +179,7 @@ class Finished(NamedTuple):
     excess: tuple[float | None, ...] = ()  # by how much it misses each; below 0: by how much not
     plain: float | None = None  # its value, were nothing required
     seconds: float | None = None  # how long its last attempt took
+    below: float = 0.0  # how far it ended below the rung that counts, from 1 at the lowest one
 
     @property
     def is_lesson(self) -> bool:

@@ -150,8 +150,9 @@ class Fold:
         if len(self._goals) > 1 or not any(result.rungs for result in self._results):
             return self._results
         results = rungs.latest(self._results)
-        values = rungs.values(results, len(self._space.parameters))
-        return [r._replace(value=value) for r, value in zip(results, values, strict=True)]
+        count = len(self._space.parameters)
+        told = zip(results, rungs.values(results, count), rungs.below(results, count), strict=True)
+        return [result._replace(value=value, below=below) for result, value, below in told]
 
     def label(self, number: int) -> str:
         """Return name and version of the search, and of the one that it has chosen for a trial."""

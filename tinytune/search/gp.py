@@ -66,8 +66,11 @@ class Gp:
     meets them, is multiplied by the probability that a point does (Gardner et al. 2014).
     The model's lengths and noise are the most probable ones, found anew from fixed starts. A
     pending trial takes the value that the model expects (the kriging believer), a failed one the
-    worst value of all, a stopped one its last. Trials count by their values and numbers: the order
-    of telling has no effect, except that of two results of one trial the later counts. A space of
+    worst value of all, a stopped one its last. Where trials end at rungs, how far below the rung
+    that counts they ended is one more coordinate, with a length of its own, and the improvement is
+    sought at that rung (as Kandasamy et al. 2017 have it): results at lower ones count for as much
+    as they have told so far. Trials count by their values and numbers: the order of telling has no
+    effect, except that of two results of one trial the later counts. A space of
     up to 1,000 configurations is looked at as a whole, and none is tried twice while one is left;
     elsewhere what was told, is pending or not allowed gives way to the next best of 100 points,
     then to 20 random ones.
@@ -243,7 +246,10 @@ class Bayesian:
             is_met = np.array([each.is_met for each in here])
         beside = self._beside(here, points, prior)
         shaped = fit_for(values[kept])
-        return Model(self._field, points, shaped, more_points, prior, opinion, is_met, beside)
+        below = np.array([each.below for each in here])
+        return Model(
+            self._field, points, shaped, more_points, prior, opinion, is_met, beside, below
+        )
 
     def _beside(self, told: Sequence[Told], points: Vector, prior: Prior) -> Beside:
         """Return what counts beside the objective, after the results told, at points (n, d)."""
@@ -266,6 +272,7 @@ class Told:
     excess: tuple[float | None, ...]  # by how much it misses each requirement
     is_met: bool
     seconds: float | None  # that it took; None where it failed, which may be soon
+    below: float  # how far below the rung that counts it ended
 
     @classmethod
     def of(cls, result: Finished, point: Vector) -> Told:
@@ -274,7 +281,7 @@ class Told:
         plain = _finite(result.plain) if result.excess else value
         is_met = not result.violation and value < math.inf
         seconds = None if value == math.inf else result.seconds
-        return cls(point, value, plain, result.excess, is_met, seconds)
+        return cls(point, value, plain, result.excess, is_met, seconds, result.below)
 
 
 def _finite(value: float | None) -> float:
@@ -300,16 +307,22 @@ class Model:
         opinion: Opinion | None = None,
         is_met: NDArray[np.bool_] | None = None,
         beside: Beside = NOTHING,
+        below: Vector | None = None,
     ) -> None:
         """Take in results (n, d), their warped values (n,) and pending points (q, d).
 
-        `is_met` (n,) tells which of them meet the requirements, None where there are none.
+        `is_met` (n,) tells which of them meet the requirements, None where there are none; `below`
+        (n,) how far below the rung that counts they ended. That is one coordinate more: what
+        ended there says as much of the rung as the results themselves show that it does.
         """
         self._field, self._opinion, self._beside = field, opinion, beside
         count = len(points)
         self._points = field.snapped(np.concatenate([points, pending]))
         self._active = field.active(self._points)
-        squares = field.squares(self._points, self._active, self._points, self._active)
+        self._below: Vector | None = None  # (n + q,); pending trials are wanted at the rung
+        if below is not None and np.count_nonzero(below):
+            self._below = np.concatenate([below, np.zeros(len(pending))])
+        squares = self._squares(self._points, self._active, self._below)
         rows, columns = np.tril_indices(count, -1)
         self._found: Parameters = fitted(squares[:, rows, columns], values, prior)
         self._posterior = Posterior(squares, values, self._found)
@@ -318,6 +331,8 @@ class Model:
         if is_met is not None:
             self._is_met[:count] = is_met
             self._is_met[count:] = False  # nobody knows of what is pending
+        if self._below is not None and np.count_nonzero(self._is_met & (self._below == 0.0)):
+            self._is_met &= self._below == 0.0  # the others' means are not those at the rung
         good = means[self._is_met]
         self._best = float(np.min(good)) if len(good) else None
 
@@ -352,10 +367,19 @@ class Model:
         if self._best is None:
             return found
         active = self._field.active(points)
-        squares = self._field.squares(self._points, self._active, points, active)
+        squares = self._squares(points, active)
         mean, variance = self._posterior.at(squares)
         found += log_improvement(mean, variance, self._best)
         return found
+
+    def _squares(self, points: Vector, active: Vector, below: Vector | None = None) -> Vector:
+        """Return squared distances (d, n, m) to points; with rungs, one coordinate more."""
+        squares = self._field.squares(self._points, self._active, points, active)
+        if self._below is None:
+            return squares
+        here = np.zeros(len(points)) if below is None else below
+        apart = self._below[:, None] - here
+        return np.concatenate([squares, (apart * apart)[None]])
 
     def good(self, count: int) -> Vector:
         """Return the points whose mean is lowest, (k, d) with k up to `count`.
@@ -378,7 +402,7 @@ class Model:
 
     def shape(self) -> Vector:
         """Return the lengths (d,) in parts of their geometric mean."""
-        logs = arrays.log(self._found.lengths)
+        logs = arrays.log(self._found.lengths[: self._field.size])
         apart = logs - linear.total(logs) / len(logs)
         return arrays.exp(np.minimum(np.maximum(apart, -1.0), 1.0))
 

@@ -39,9 +39,7 @@ def values(results: Sequence[Finished], parameters: int) -> list[float | None]:
     most that any has.
     """
     known = [_points(result) for result in results]
-    counts = Counter(place for points in known for place in points if place != _NONE)
-    enough = min(parameters + _MORE, max(counts.values(), default=0))
-    rung = max((place for place, count in counts.items() if count >= enough), default=_NONE)
+    rung = _chosen(known, parameters)
     told = [_finite(points.get(rung)) for points in known]
     there = [points for points in known if _finite(points.get(rung)) is not None]
 
@@ -61,6 +59,25 @@ def values(results: Sequence[Finished], parameters: int) -> list[float | None]:
     for index, value in _after([each[rung] for each in there], sorted(beyond)):
         told[index] = value
     return told
+
+
+def below(results: Sequence[Finished], parameters: int) -> list[float]:
+    """Return how far each result ended below the rung that counts: 0 there, 1 at the lowest."""
+    known = [_points(result) for result in results]
+    rung = _chosen(known, parameters)
+    places = sorted({place for points in known for place in points if place <= rung})
+    last = len(places) - 1
+    return [
+        (last - places.index(max(points))) / last if points and max(points) < rung else 0.0
+        for points in known
+    ]
+
+
+def _chosen(known: Sequence[Points], parameters: int) -> int:
+    """Return the highest rung that enough trials have come to."""
+    counts = Counter(place for points in known for place in points if place != _NONE)
+    enough = min(parameters + _MORE, max(counts.values(), default=0))
+    return max((place for place, count in counts.items() if count >= enough), default=_NONE)
 
 
 def _points(result: Finished) -> Points:
