@@ -372,7 +372,9 @@ class Model:
         found += log_improvement(mean, variance, self._best)
         return found
 
-    def _squares(self, points: Vector, active: Vector, below: Vector | None = None) -> Vector:
+    def _squares(
+        self, points: Vector, active: NDArray[np.bool_], below: Vector | None = None
+    ) -> Vector:
         """Return squared distances (d, n, m) to points; with rungs, one coordinate more."""
         squares = self._field.squares(self._points, self._active, points, active)
         if self._below is None:
