@@ -211,6 +211,7 @@ def test_a_search_told_step_by_step_equals_one_that_is_rebuilt(tmp_path):
         rebuilt.tell(results[:count])
         assert growing.suggest(40, ()) == rebuilt.suggest(40, ())
     assert len(growing._heard) == 24  # each trial is told once, with its latest ending
+    assert {result.below for result in growing._heard} >= {0.0, 1.0}
 
 
 def test_what_is_to_be_maximised_is_the_mirror_image(tmp_path):
