@@ -315,10 +315,11 @@ Written by hand. On seeds 100 to 105, which are not in the tables above, one wor
 - Where curves cross, rungs stop what would have been best. `untouched.py` has boosted trees on the
   diabetes data, where fast learners lead at first: `tpe` with `hyperband` suggested configurations
   with a regret of 0.27, and the best that came to its end had 0.80 (seeds 100 to 104).
-- On two more problems of `untouched.py`, 3 seeds each, `gp` with `hyperband` had 0.23 ± 0.03 before and
-  has 0.19 ± 0.08 (a network on the digits; whole trainings: 0.21 ± 0.04), and 0.77 ± 0.33 before and
-  0.53 ± 0.44 now (linear regression on the diabetes data). On the latter whole trainings are better:
-  0.14 ± 0.09. That is too little to show a gain there; it shows no loss by the change."""
+- Of two more problems of `untouched.py`, 3 seeds each: on a network that learns the digits `gp`
+  with `hyperband` had 0.23 ± 0.03 before and has 0.19 ± 0.08, with whole trainings 0.21 ± 0.04;
+  on linear regression of the diabetes data 0.77 ± 0.33 before, 0.53 ± 0.44 now, and 0.14 ± 0.09
+  with whole trainings, which are better there. That is too little to show a gain or a loss by the
+  change."""
 INTRODUCTION = """\
 # Early stopping at equal total steps
 
