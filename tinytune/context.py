@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import NoReturn, SupportsIndex
+from typing import Any, NoReturn, SupportsIndex
 
 from tinytune.errors import ObjectiveError, TrialStopped, UsageError
 from tinytune.history import Cost
@@ -55,7 +55,7 @@ class Trial:
         folder: Callable[[], Path] | None = None,
     ) -> None:
         self.number = number
-        self.params: Params = {} if params is None else params
+        self.params: dict[str, Any] = {} if params is None else params
         self.seed = seed
         self.stopped: str | None = None
         """Why a stopping rule stops or pauses this trial, None while it may go on."""
@@ -73,6 +73,9 @@ class Trial:
         """What it reported last."""
         self.show: Callable[[Pace | None], None] | None = None
         """Who is told how far the loops are, None where nobody watches."""
+
+    def __repr__(self) -> str:
+        return f"Trial(number={self.number}, params={self.params!r})"
 
     @property
     def folder(self) -> Path | None:

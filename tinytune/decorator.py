@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar, overload
+from typing import TYPE_CHECKING, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from tinytune import arguments, loading, requirement, search, session
 from tinytune import confirm as confirming
@@ -13,6 +13,7 @@ from tinytune import stopping as rules
 from tinytune.bounds import is_finite, shown
 from tinytune.checkpoints import Keeping
 from tinytune.confirm import Ranking
+from tinytune.context import Trial
 from tinytune.distributions import Distribution, Value
 from tinytune.errors import ObjectiveError, UsageError
 from tinytune.history import goals_of
@@ -26,11 +27,18 @@ from tinytune.store.reader import Reader
 from tinytune.study import Study
 from tinytune.worker import StopReason
 
+P = ParamSpec("P")
+R = TypeVar("R")
 T = TypeVar("T")
 
 
-class TunableObjective(Objective):
+class TunableObjective(Objective, Generic[P, R]):
     """An objective as the decorator returns it: call it as before, or `tune` it."""
+
+    if TYPE_CHECKING:  # the function's own parameters and result, for type checkers and editors
+
+        def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:  # type: ignore[override]
+            """Call the function."""
 
     def tune(
         self,
@@ -212,8 +220,24 @@ def _rules(given: object) -> Sequence[RuleOptions] | None:
     )
 
 
+class _Decorator(Protocol):
+    """What `trial(minimize=…)` returns; a parameter for the running trial need not be given."""
+
+    @overload
+    def __call__(
+        self, function: Callable[Concatenate[Trial, P], R], /
+    ) -> TunableObjective[P, R]: ...
+
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> TunableObjective[P, R]: ...
+
+
 @overload
-def trial(function: Callable[..., object], /) -> TunableObjective: ...
+def trial(function: Callable[Concatenate[Trial, P], R], /) -> TunableObjective[P, R]: ...
+
+
+@overload
+def trial(function: Callable[P, R], /) -> TunableObjective[P, R]: ...
 
 
 @overload
@@ -224,7 +248,7 @@ def trial(
     subject_to: str | Sequence[str] = (),
     space: Mapping[str, Distribution] | None = None,
     where: str | Sequence[str] = (),
-) -> Callable[[Callable[..., object]], TunableObjective]: ...
+) -> _Decorator: ...
 
 
 def trial(
@@ -236,7 +260,7 @@ def trial(
     subject_to: str | Sequence[str] = (),
     space: Mapping[str, Distribution] | None = None,
     where: str | Sequence[str] = (),
-) -> TunableObjective | Callable[[Callable[..., object]], TunableObjective]:
+) -> object:
     """Make a function an objective; its annotated parameters are the search space.
 
     Arguments: the name of the number to `minimize` (default "value") or `maximize`, among those
@@ -257,7 +281,7 @@ def trial(
         arguments.mapping("space", space, '{"lr": Float(0, 1)}')
     requirement.parsed(required)
 
-    def decorate(wrapped: Callable[..., object]) -> TunableObjective:
+    def decorate(wrapped: Callable[P, R]) -> TunableObjective[P, R]:
         return TunableObjective(wrapped, goals=goals, subject_to=required, space=space, where=where)
 
     return decorate if function is None else decorate(function)

@@ -345,7 +345,7 @@ class TrialRecord(NamedTuple):
     search: str
     seed: int
     copied: int | None  # number of the other study's trial that it repeats
-    params: Params | None
+    params: dict[str, Any] | None
     value: float | None
     values: dict[str, float]
     attempt: int

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from tinytune import (
     __version__,
@@ -106,6 +106,9 @@ class Study:
     ) -> None:
         self.close()
 
+    def __repr__(self) -> str:
+        return f"Study({str(self.path)!r})"
+
     @property
     def space(self) -> Space:
         """The search space."""
@@ -116,6 +119,28 @@ class Study:
         """The best complete trial, None before there is one; see `best_trials`."""
         best = self.best_trials(1)
         return best[0] if best else None
+
+    @property
+    def best_params(self) -> dict[str, Any]:
+        """The configuration of `best`: `objective(**study.best_params)` runs it.
+
+        UsageError before there is a best trial.
+        """
+        return self._found_best()[0]
+
+    @property
+    def best_value(self) -> float:
+        """The value of `best`, of several objectives the first one; UsageError likewise."""
+        return self._found_best()[1]
+
+    def _found_best(self) -> tuple[dict[str, Any], float]:
+        best = self.best
+        if best is None or best.params is None or best.value is None:
+            raise UsageError(
+                f"{self.path} has no best trial, as none is complete that meets what is required: "
+                f"see `tinytune status {self.path}`"
+            )
+        return best.params, best.value
 
     def best_trials(self, count: int) -> list[TrialRecord]:
         """Return the best complete trials, the best first.
