@@ -7,8 +7,9 @@ import threading
 from collections import UserDict
 from decimal import Decimal
 from fractions import Fraction
-from functools import partial
-from typing import Annotated, Optional
+from functools import cache, partial
+from pathlib import Path
+from typing import Annotated, Any, Optional
 
 import numpy as np
 import pytest
@@ -195,7 +196,7 @@ def test_none_stands_for_not_there_in_a_conditional_parameter():
     assert run(f, {"c": "b", "x": 0.25}).value == 0.25
 
 
-@pytest.mark.parametrize("wrong", ["loss", 5, None, partial(max, 1)], ids=repr)
+@pytest.mark.parametrize("wrong", ["loss", 5, None], ids=repr)
 def test_what_is_no_function(wrong):
     with pytest.raises(ObjectiveError) as caught:
         tinytune.trial()(wrong)
@@ -203,6 +204,75 @@ def test_what_is_no_function(wrong):
         " is not a function: write @tinytune.trial above a `def`, "
         "or @tinytune.trial(minimize='loss')"
     )
+
+
+class Model:
+    def __call__(self, x: Annotated[float, Float(0, 1)] = 0.5) -> float:
+        return x
+
+
+@pytest.mark.parametrize("wrong", [partial(max, 1), Model(), Model], ids=["partial", "it", "class"])
+def test_what_can_be_called_and_is_no_function(wrong):
+    with pytest.raises(ObjectiveError, match=r"write @tinytune\.trial above a `def` that calls it"):
+        tinytune.trial(wrong)
+
+
+def test_a_function_behind_another_callable_is_in_its_own_file(tmp_path):
+    @tinytune.trial
+    @cache
+    def squared(x: Annotated[float, Float(-1, 1)] = 0.5) -> float:
+        return x * x
+
+    assert squared.file == Path(__file__)
+    with squared.tune(tmp_path / "s.db", trials=2) as study:
+        assert study.best_value <= 0.25
+
+
+@pytest.mark.parametrize(
+    ("parameter", "remedy"),
+    [
+        ("trial", "for the running trial write trial: tinytune.Trial"),
+        ("self", "or a method of an object"),
+        ("lr=Float(0, 1)", "'lr' has a distribution as its default: annotate it with it"),
+        ("n: Annotated[int, Float(1, 9)] = 2", "'n' is an int, and Float gives numbers between"),
+        ("n: Annotated[int, Normal(1, 9)] = 2", "and Normal gives numbers between"),
+    ],
+)
+def test_a_parameter_that_was_meant_otherwise(parameter, remedy):
+    made: dict[str, Any] = {}
+    exec(f"def f(x: Annotated[float, Float(0, 1)], *, {parameter}): return x", globals(), made)
+    with pytest.raises(SpaceError) as caught:
+        tinytune.trial(made["f"])
+    assert remedy in str(caught.value)
+
+
+def test_several_results_go_by_name():
+    @tinytune.trial(minimize=("error", "seconds_each"))
+    def f(x: Annotated[float, Float(0, 1)] = 0.5) -> tuple[float, float]:
+        return x, 2.0
+
+    assert run(f, {"x": 0.5}).error == (
+        "the objective returned (0.5, 2.0): return {'error': …, 'seconds_each': …}"
+    )
+
+
+def test_what_is_printed_of_objectives_studies_and_trials(tmp_path):
+    @tinytune.trial
+    def f(x: Annotated[float, Float(0, 1)] = 0.5, y: Annotated[int, Int(1, 2)] = 1) -> float:
+        return x + y
+
+    path = tmp_path / "s.db"
+    with f.tune(path, trials=1, timeout=0) as study:  # the study alone, and no trial
+        assert repr(study) == f"Study({str(path)!r})"
+        for attribute in ("best_params", "best_value"):
+            with pytest.raises(UsageError, match="has no best trial"):
+                getattr(study, attribute)
+        trial = study.ask()
+        assert repr(trial) == "Trial(number=0, params={'x': 0.5, 'y': 1})"
+        study.tell(trial, f.run(trial, f.settings))
+        assert (study.best_params, study.best_value) == ({"x": 0.5, "y": 1}, 1.5)
+    assert repr(f).startswith("<objective test_what_is_printed")
+    assert repr(f).endswith(".f(x, y)>")
 
 
 def test_a_name_given_as_if_it_were_the_function():

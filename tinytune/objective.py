@@ -45,11 +45,7 @@ class Objective:
         space: Mapping[str, Distribution] | None = None,
         where: str | Sequence[str] = (),
     ) -> None:
-        if not callable(function) or not hasattr(function, "__qualname__"):
-            raise ObjectiveError(
-                f"{shown(function)} is not a function: write @tinytune.trial above a `def`, "
-                "or @tinytune.trial(minimize='loss')"
-            )
+        _check_function(function)
         functools.update_wrapper(self, function)
         self.function = function
         self.goals = tuple(goals)
@@ -73,13 +69,17 @@ class Objective:
     @property
     def file(self) -> Path | None:
         """The file that it was defined in, None if there is none (a notebook)."""
-        path = Path(self.function.__code__.co_filename)
+        code = getattr(inspect.unwrap(self.function), "__code__", None)
+        path = Path("" if code is None else code.co_filename)
         return path.resolve() if path.is_file() else None
 
     @property
     def module(self) -> str:
         """The name of the module that it was defined in."""
         return self.function.__module__
+
+    def __repr__(self) -> str:
+        return f"<objective {self.name}({', '.join(self.space.by_name)})>"
 
     def __call__(self, *args: object, **kwargs: object) -> object:
         """Call the function; outside of a study a trial parameter gets one that records nothing."""
@@ -131,6 +131,21 @@ class Objective:
         }
 
 
+def _check_function(function: object) -> None:
+    """Raise ObjectiveError unless it is a function."""
+    found = shown(function)
+    if isinstance(function, str) or not callable(function):
+        raise ObjectiveError(
+            f"{found} is not a function: write @tinytune.trial above a `def`, "
+            "or @tinytune.trial(minimize='loss')"
+        )
+    if isinstance(function, type) or not hasattr(function, "__qualname__"):
+        raise ObjectiveError(
+            f"{found} is not a function: write @tinytune.trial above a `def` that calls it, "
+            "and whose annotated parameters are what is tuned"
+        )
+
+
 def outcome(returned: object, goals: Sequence[Goal]) -> Outcome:
     """Turn what an objective returned into how its trial ended.
 
@@ -144,6 +159,9 @@ def outcome(returned: object, goals: Sequence[Goal]) -> Outcome:
     checked: dict[str, float] = {}
     for name, value in values.items():
         number, reason = _number(value)
+        if number is None and value is returned and len(own) > 1:
+            names = ", ".join(f"{each!r}: …" for each in own)
+            return failed(f"the objective returned {shown(value)}: return {{{names}}}")
         if number is None:
             return failed(f"the objective returned {name} = {reason}")
         checked[name] = number
@@ -243,7 +261,12 @@ def _annotated(hints: Mapping[str, object]) -> dict[str, Distribution]:
                 f"parameter {name!r} is annotated with a distribution alone: "
                 "write a type with it, for example Annotated[float, Float(0, 1)]"
             )
-        for extra in _extras(hint):
+        for kind, extra in _extras(hint):
+            if kind is int and isinstance(extra, (Float, Normal)):
+                raise SpaceError(
+                    f"parameter {name!r} is an int, and {type(extra).__name__} gives numbers "
+                    "between: use Int, or annotate it as float"
+                )
             if isinstance(extra, _DISTRIBUTIONS):
                 found[name] = extra
             elif _is_distribution_class(extra):
@@ -254,9 +277,13 @@ def _annotated(hints: Mapping[str, object]) -> dict[str, Distribution]:
     return found
 
 
-def _extras(hint: object) -> list[object]:
-    """Return what is annotated beside a type, also within `Annotated[float, …] | None`."""
-    return [extra for member in _members(hint) for extra in getattr(member, "__metadata__", ())]
+def _extras(hint: object) -> list[tuple[object, object]]:
+    """Return what is annotated beside a type, with that, also in `Annotated[float, …] | None`."""
+    return [
+        (getattr(member, "__origin__", None), extra)
+        for member in _members(hint)
+        for extra in getattr(member, "__metadata__", ())
+    ]
 
 
 def _members(hint: object) -> tuple[object, ...]:
@@ -302,12 +329,29 @@ def _check_signature(
             if name in distributions:
                 raise SpaceError(f"parameter {name!r} has a star and cannot be tuned: remove it")
             continue
-        fixed = name not in distributions and name != trial_name
-        if fixed and parameter.default is parameter.empty:
-            raise SpaceError(
-                f"parameter {name!r} has neither a distribution nor a default: annotate it, "
-                f"for example {name}: Annotated[float, Float(0, 1)], or give it a fixed value"
-            )
+        if name not in distributions and name != trial_name:
+            _check_fixed(name, parameter.default)
+
+
+def _check_fixed(name: str, default: object) -> None:
+    """Raise SpaceError where a parameter that is not tuned was probably meant otherwise."""
+    if isinstance(default, _DISTRIBUTIONS):
+        raise SpaceError(
+            f"parameter {name!r} has a distribution as its default: annotate it with it, "
+            f"for example {name}: Annotated[float, Float(0, 1)] = 0.5"
+        )
+    if default is not inspect.Parameter.empty:
+        return
+    if name == "trial":
+        remedy = "for the running trial write trial: tinytune.Trial"
+    elif name == "self":
+        remedy = "decorate a function, or a method of an object: tinytune.trial(model.fit)"
+    else:
+        remedy = (
+            f"annotate it, for example {name}: Annotated[float, Float(0, 1)], "
+            "or give it a fixed value"
+        )
+    raise SpaceError(f"parameter {name!r} has neither a distribution nor a default: {remedy}")
 
 
 def _space(
