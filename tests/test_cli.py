@@ -344,6 +344,8 @@ def test_a_module_by_name(tmp_path):
         (2, ["run", TOY, "--max-failures", "0"], "max failures must be at least 1"),
         (1, ["run", TOY, "--study", "no/such.db"], "no/such.db cannot be created: there is no"),
         (1, ["run", TOY, "--study", "."], ". is a directory: name a file"),
+        (1, ["run", TOY, "--study", ":memory:"], ":memory: is no file: a study is kept in one"),
+        (1, ["run", TOY, "--study", "sqlite:///s.db"], "give its path alone, such as study.db"),
         (1, ["resume", "none.db"], "there is no study at none.db: start one with `tinytune run`"),
         (1, ["best", "none.db"], "there is no study at none.db"),
     ],

@@ -18,6 +18,11 @@ NETWORK_FILE_SYSTEMS = frozenset(
 
 def check_folder(path: Path) -> None:
     """Raise StudyFileError unless a file may stand at this path."""
+    if path.name == ":memory:" or path.parts[:1] == ("sqlite:",):
+        raise StudyFileError(
+            f"{path} is no file: a study is kept in one, also for a short time: give its path "
+            "alone, such as study.db"
+        )
     try:
         is_folder, has_folder = path.is_dir(), path.parent.is_dir()
     except OSError as error:  # a folder on the way that may not be entered
