@@ -16,7 +16,7 @@ from tinytune import study as study_module
 from tinytune.distributions import Choice, Float, Int, LogNormal, Normal
 from tinytune.errors import UsageError
 from tinytune.history import TrialRecord
-from tinytune.importance import advice, reading
+from tinytune.importance import advice, reading, shares
 from tinytune.importance.evidence import gather
 from tinytune.importance.fanova import Axis, decompose, encoded, fanova
 from tinytune.importance.forest import Leaves, grow
@@ -662,6 +662,8 @@ def test_json_and_csv_are_for_scripts(curves):
     assert (document["method"], document["metric"], document["trials"]) == ("ped-anova", "loss", 40)
     assert {each["name"] for each in document["parameters"]} == {"x", "kind", "n", "value"}
     assert sum(e["importance"] or 0 for e in document["parameters"]) == pytest.approx(1)
+    told = {e["name"]: e["importance"] for e in document["parameters"] if e["importance"]}
+    assert list(shares(curves).items()) == list(told.items())
     rows = spoken("importance", curves, "--format", "csv")[1].splitlines()
     assert rows[0].startswith("parameter,importance,low,high,chance,trials,distinct,possible,best,")
     assert len(rows) == 5
