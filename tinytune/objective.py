@@ -76,7 +76,7 @@ class Objective:
     @property
     def module(self) -> str:
         """The name of the module that it was defined in."""
-        return self.function.__module__
+        return self.function.__module__ or "__main__"  # None in an exec that named none
 
     def __repr__(self) -> str:
         return f"<objective {self.name}({', '.join(self.space.by_name)})>"
