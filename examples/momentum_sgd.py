@@ -41,7 +41,7 @@ def probabilities(images: np.ndarray, weights: np.ndarray) -> np.ndarray:
 @tinytune.trial(minimize="error")
 def train(
     trial: tinytune.Trial,
-    lr: Annotated[float, Float(1e-3, 10.0, log=True)] = 0.1,
+    lr: Annotated[float, Float(1e-3, 10.0, log=True)] = 0.01,
     momentum: Annotated[float, Float(0.0, 0.99)] = 0.9,
     batch: Annotated[int, Choice(16, 32, 64, 128)] = 32,
     l2: Annotated[float, Float(1e-6, 1e-1, log=True)] = 1e-4,
