@@ -28,6 +28,12 @@ def injected(trial: tinytune.Trial, x: Annotated[float, Float(0, 1)] = 0.5) -> d
     return {"recall": x}
 
 
+def twice(objective: tinytune.Objective[..., float]) -> tinytune.Study:
+    objective.tune("study.db", trials=10)
+    return objective.tune("study.db", trials=20)
+
+
+assert_type(twice(train), tinytune.Study)
 assert_type(train(lr=0.3), float)
 assert_type(bare(), int)
 assert_type(injected(x=0.3), dict[str, float])  # the trial need not be given

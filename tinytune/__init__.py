@@ -1,4 +1,18 @@
-"""tinytune tunes hyperparameters and remembers everything: one decorator, one SQLite file."""
+"""tinytune tunes hyperparameters and remembers everything: one decorator, one SQLite file.
+
+    @tinytune.trial(minimize="loss")
+    def train(lr: Annotated[float, Float(1e-4, 1.0, log=True)] = 0.1, epochs: int = 20) -> float:
+        for epoch in range(epochs):
+            ...
+            tinytune.report(epoch, loss=loss)
+        return loss
+
+    study = train.tune("study.db", trials=60)
+    study.best_params, study.best_value
+
+`help(tinytune.trial)` and `help(train.tune)` have all arguments; `tinytune.open` reads a study that
+is there, and takes its trials one by one. The `tinytune` command does the rest.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +22,7 @@ TYPE_CHECKING = False  # type checkers know better; to import typing takes longe
 if TYPE_CHECKING:
     from tinytune.context import Trial, load, report, save, seed_everything, should_stop
     from tinytune.context import current_seed as seed
+    from tinytune.decorator import TunableObjective as Objective
     from tinytune.decorator import open_study as open  # noqa: A004 - read as tinytune.open
     from tinytune.decorator import trial
     from tinytune.distributions import Between, Choice, Float, Int, LogNormal, Normal
@@ -42,6 +57,7 @@ _HOMES = {
     "steps": ("loop", "steps"),
     "seed": ("context", "current_seed"),
     "seed_everything": ("context", "seed_everything"),
+    "Objective": ("decorator", "TunableObjective"),
     "Trial": ("context", "Trial"),
     "Study": ("study", "Study"),
     "TinytuneError": ("errors", "TinytuneError"),
@@ -69,7 +85,7 @@ _HOMES = {
 __all__ = [
     "trial", "report", "should_stop", "steps", "save", "load", "seed", "seed_everything", "open",
     "Float", "Int", "Choice", "Normal", "LogNormal", "Between",
-    "Trial", "Study", "TinytuneError", "TrialStopped", "__version__",
+    "Objective", "Trial", "Study", "TinytuneError", "TrialStopped", "__version__",
     "Random", "Grid", "Sobol", "Halton", "Latin", "NelderMead", "Pattern", "OnePlusOne", "De",
     "CmaEs", "TrustRegion", "Tpe", "Gp", "NsgaII", "Auto",
 ]  # fmt: skip

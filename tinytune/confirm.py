@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tinytune.errors import TinytuneError, UsageError
 from tinytune.history import Goal, Progress, StudyRecord, TrialRecord
@@ -190,6 +190,17 @@ def best(reader: Reader, goal: Goal, count: int) -> list[TrialRecord]:
     those, by their means; then all others.
     """
     return ordered(reader, ranking(reader, goal), count)
+
+
+def the_best(reader: Reader, goal: Goal) -> tuple[dict[str, Any], float]:
+    """Return the best trial's configuration and value; UsageError before there is one."""
+    for trial in best(reader, goal, 1):
+        if trial.params is not None and trial.value is not None:
+            return trial.params, trial.value
+    raise UsageError(
+        f"{reader.path} has no best trial, as none is complete that meets what is required: "
+        f"see `tinytune status {reader.path}`"
+    )
 
 
 def ordered(reader: Reader, found: Ranking, count: int) -> list[TrialRecord]:

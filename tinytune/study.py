@@ -122,25 +122,13 @@ class Study:
 
     @property
     def best_params(self) -> dict[str, Any]:
-        """The configuration of `best`: `objective(**study.best_params)` runs it.
-
-        UsageError before there is a best trial.
-        """
-        return self._found_best()[0]
+        """The configuration of `best`, for `objective(**study.best_params)`; UsageError if none."""
+        return confirm.the_best(self._reader, self.record.goals[0])[0]
 
     @property
     def best_value(self) -> float:
-        """The value of `best`, of several objectives the first one; UsageError likewise."""
-        return self._found_best()[1]
-
-    def _found_best(self) -> tuple[dict[str, Any], float]:
-        best = self.best
-        if best is None or best.params is None or best.value is None:
-            raise UsageError(
-                f"{self.path} has no best trial, as none is complete that meets what is required: "
-                f"see `tinytune status {self.path}`"
-            )
-        return best.params, best.value
+        """The value of `best`, of several objectives the first one's; UsageError if none."""
+        return confirm.the_best(self._reader, self.record.goals[0])[1]
 
     def best_trials(self, count: int) -> list[TrialRecord]:
         """Return the best complete trials, the best first.
