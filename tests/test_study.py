@@ -1,9 +1,11 @@
 """A study from Python: ask and tell, tune, searches that learn, and studies that differ."""
 
 import json
+import pickle
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Annotated
 
 import pytest
 
@@ -362,3 +364,23 @@ def test_sixteen_workers_make_their_suggestions_at_the_same_time(tmp_path, monke
         list(pool.map(work, range(16)))
     with Study(path) as study:
         assert study.progress.counts["complete"] == 16
+
+
+@pytest.mark.parametrize("was_written", [False, True])
+def test_what_is_asked_of_a_closed_study_is_told(tmp_path, was_written):
+    with Study(make_study(tmp_path)) as study:
+        if was_written:
+            study.tell(study.ask(), 1.0)
+    for use in (study.ask, study.trials, lambda: study.best, lambda: study.progress):
+        with pytest.raises(StudyFileError, match="was closed here: open it again"):
+            use()
+
+
+@decorator
+def pickled(x: Annotated[float, Float(0, 1)] = 0.5) -> float:
+    return x
+
+
+def test_an_objective_goes_to_other_processes_by_its_name():
+    assert pickle.loads(pickle.dumps(pickled)) is pickled
+    assert pickle.loads(pickle.dumps(objective()))(0.25) == 0.032  # `train` is the function alone

@@ -486,6 +486,8 @@ _REASONS = {
 def _explained(error: sqlite3.Error, path: Path) -> StudyFileError:
     """Return what SQLite said as one sentence with the path and a remedy."""
     code = getattr(error, "sqlite_errorcode", None)
+    if "closed database" in str(error):
+        return StudyFileError(f"{path} was closed here: open it again, or use it before that")
     if code == _READONLY_ROLLBACK:
         return NeedsRecoveryError(
             f"{path} was being written when its process died: open it where it can be written"

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Generic,
+    ParamSpec,
+    Protocol,
+    SupportsIndex,
+    TypeVar,
+    overload,
+)
 
 from tinytune import arguments, loading, requirement, search, session
 from tinytune import confirm as confirming
@@ -39,6 +50,12 @@ class TunableObjective(Objective, Generic[P, R]):
 
         def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:  # type: ignore[override]
             """Call the function."""
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
+        """Be pickled by name, as its function would be; by value where its name is no place."""
+        found = getattr(sys.modules.get(self.module), self.name, None)
+        is_there = found is self and self.file is not None  # not in a notebook
+        return self.name if is_there else super().__reduce_ex__(protocol)
 
     def tune(
         self,

@@ -323,6 +323,8 @@ class Study:
     def _writer(self) -> Store:
         """The store, with this process entered as a worker."""
         if self._store is None:
+            if self._closed:  # before it was written to: a reader is closed
+                self._reader.study()
             self._store = Store(self.path, keep_checkpoints=self._keeping.after_the_end)
             self._reader.close()
             self._reader = self._store
