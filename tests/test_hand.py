@@ -128,7 +128,7 @@ def test_a_result_may_be_negative_and_a_slip_of_the_pen_is_no_failure(tmp_path):
         assert refused.returncode == 2
         assert "that cannot be told" in refused.stderr
     assert trials_of(path)[0].state == "running"
-    assert tinytune("tell", path, 0, "-0.5").returncode == 0
+    assert tinytune("tell", path, 0, "-.5").returncode == 0
     assert trials_of(path)[0].value == -0.5
 
 

@@ -16,6 +16,8 @@ from tinytune.space import Parameter, Space
         ("x = float ( 0,1 )", Float(0, 1)),
         ("x=float(0, 1, step=0.25)", Float(0, 1, step=0.25)),
         ("x=float(1, 2, log=true)", Float(1, 2, log=True)),
+        ("x=float(-.5, 1.)", Float(-0.5, 1.0)),
+        ("x=choice(.5, +.5e1, 1.5.2, '.5', .)", Choice(0.5, 5.0, "1.5.2", ".5", ".")),
         ("x=int(1, 8)", Int(1, 8)),
         ("x=int(low=1, high=8)", Int(1, 8)),
         ("x=choice(adam, sgd)", Choice("adam", "sgd")),

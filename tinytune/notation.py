@@ -26,6 +26,7 @@ _DEFAULT = re.compile(rf"\s*=\s*({_QUOTED}|.*?)\s*(?:\bwhen\b(.*))?", re.DOTALL)
 _WHEN = re.compile(r"\s*when\b(.*)", re.DOTALL)
 _TOKEN = re.compile(rf"\s*({_QUOTED}|\||=|[^\s|='\"][^\s|=]*)")
 _BETWEEN = re.compile(r"([^\s|'\"]*?)\.\.([^\s|'\"]*)")
+_DECIMAL = re.compile(r"[+-]?([0-9]+\.[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _CONDITIONS = "write when opt=sgd, opt=sgd|adam or depth=2..5, several joined by and"
 _PLAIN = re.compile(r"[^\s,()|='\"]+")
 _TYPES = re.compile(r"\b(Float|Int|Choice|Normal|LogNormal)\b")
@@ -48,6 +49,11 @@ def space(texts: Iterable[str], where: Sequence[str] = ()) -> Space:
         raise UsageError(_as_typed(str(error))) from None
 
 
+def decimal(text: str) -> float | str:
+    """Return `.5` and `1.`, which are no JSON, as numbers; anything else as it is."""
+    return float(text) if _DECIMAL.fullmatch(text) else text
+
+
 def value(text: str) -> object:
     """Return a number, true, false, null or a quoted text; what is none of these is its text."""
     text = text.strip()
@@ -56,7 +62,7 @@ def value(text: str) -> object:
     try:
         found = json.loads(text)
     except ValueError:
-        return text
+        return decimal(text)
     return text if isinstance(found, (list, dict)) else found
 
 

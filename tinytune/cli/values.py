@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Iterable, Sequence
 
+from tinytune import notation
 from tinytune.distributions import Value
 from tinytune.errors import UsageError
 
@@ -86,4 +87,5 @@ def _value(text: str) -> object:
     try:
         return json.loads(text)
     except ValueError:
-        return {"True": True, "False": False, "None": None}.get(text, text)
+        named = {"True": True, "False": False, "None": None}
+        return named[text] if text in named else notation.decimal(text)
