@@ -764,6 +764,8 @@ def test_a_nan_is_reported():
         (0, {"loss": [1, 2]}, "report: loss is [1, 2], not a number: "),
         (0, {"loss": np.array([1, 2])}, "report: loss is array([1, 2]), not a number: "),
         (0, {"loss": 1j}, "report: loss is 1j, not a number: "),
+        (0, {"loss": np.complex128(1)}, "report: loss is np.complex128(1+0j), not a number: "),
+        (10**400, {"loss": 1}, "is too large"),
         (0, {"loss": 10**400}, "not a number: int too large to convert to float"),
         (0, {"good": 1, "loss": "x"}, "report: loss is the text 'x': report a number"),
         (0, {}, "report was given no numbers: write report(step, loss=loss)"),

@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 from contextlib import closing
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -99,6 +100,17 @@ def waiting(tmp_path):
             study._writer.add({"x": x, "kind": "a", "value": 0.5}, "random/1", 1)
         study.give_back(study.ask())
     return path
+
+
+def test_a_negative_zero_is_no_change_of_the_file(tmp_path):
+    path = tmp_path / "study.db"
+    assert create(path, record(budget=2), SOURCE, __version__)
+    with Study(path) as study:
+        for told in (-0.0, {"loss": np.float64(-0.0), "size": -0.0}):
+            trial = study.ask()
+            trial.report(0, loss=-0.0, size=np.float32(-0.0))
+            study.tell(trial, told)
+    assert verified(path).is_good
 
 
 def test_trials_that_wait_are_under_a_seal(waiting, tmp_path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import numbers
 import operator
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -13,6 +13,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, NoReturn, SupportsIndex
 
+from tinytune.bounds import shown
 from tinytune.errors import ObjectiveError, TrialStopped, UsageError
 from tinytune.history import Cost
 from tinytune.pace import Pace
@@ -248,20 +249,21 @@ def _numbers(metrics: Mapping[str, object]) -> dict[str, float]:
 
 
 def _real(name: str, value: object) -> float:
-    try:
-        number = math.nan if isinstance(value, (str, bytes)) else float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError, OverflowError) as error:
-        raise ObjectiveError(f"report: {name} is {value!r:.80}, not a number: {error}") from None
     if isinstance(value, (str, bytes)):
         raise ObjectiveError(f"report: {name} is the text {value!r:.80}: report a number")
-    return number
+    try:
+        if isinstance(value, numbers.Complex) and not isinstance(value, numbers.Real):
+            raise TypeError("it is complex")  # numpy would drop the imaginary part
+        return float(value) + 0.0  # type: ignore[arg-type]  # SQLite keeps no -0.0
+    except Exception as error:  # noqa: BLE001 - what __float__ raises of theirs
+        raise ObjectiveError(f"report: {name} is {shown(value)}, not a number: {error}") from None
 
 
 def _whole(step: object) -> int:
     try:
         whole = operator.index(step)  # type: ignore[arg-type]
     except TypeError:
-        raise ObjectiveError(f"report: the step {step!r:.80} is not a whole number") from None
+        raise ObjectiveError(f"report: the step {shown(step)} is not a whole number") from None
     if not -(2**62) < whole < 2**62:
-        raise ObjectiveError(f"report: the step {whole:.3g} is too large")
+        raise ObjectiveError(f"report: the step {shown(whole)} is too large")
     return whole

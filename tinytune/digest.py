@@ -58,7 +58,7 @@ def _hash(cells: tuple[Any, ...]) -> bytes:
         elif kind is int:
             parts.append(b"i%d;" % cell)
         elif kind is float:
-            parts.append(_REAL(b"r", cell))
+            parts.append(_REAL(b"r", cell + 0.0))  # SQLite keeps no -0.0
         elif cell is None:
             parts.append(b"n;")
         else:
@@ -72,5 +72,5 @@ def _rare(cell: Any) -> bytes:
         text = cell.encode("utf-8", "surrogatepass")
         return b"t%d:%b" % (len(text), text)
     if isinstance(cell, float):
-        return _REAL(b"r", cell)
+        return _REAL(b"r", cell + 0.0)
     return b"b%d:%b" % (len(cell), cell) if isinstance(cell, bytes) else b"i%d;" % cell

@@ -185,7 +185,7 @@ def _number(value: object) -> tuple[float | None, str]:
     if value is None:
         return None, "None: end it with `return loss`"
     if type(value) is float and math.isfinite(value):
-        return value, ""
+        return value + 0.0, ""  # SQLite keeps no -0.0
     try:
         if not _is_real(value):
             return None, f"{shown(value)}, a {type(value).__name__}, not a number"
@@ -196,7 +196,7 @@ def _number(value: object) -> tuple[float | None, str]:
         return None, f"{shown(value)}, which is no single number ({_message(error)})"
     if not math.isfinite(number):
         return None, "NaN, not a number" if math.isnan(number) else f"{number}, not a finite number"
-    return number, ""
+    return number + 0.0, ""
 
 
 def _is_real(value: object) -> bool:

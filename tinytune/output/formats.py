@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
 from tinytune.errors import UsageError
-from tinytune.history import Note, StudyRecord, TrialRecord
+from tinytune.history import COSTS, Note, StudyRecord, TrialRecord
 
 # Compiled when they are first used: each takes as long as the rest of this module, or longer.
 _COLOUR = r"\x1b\[[0-9;]*m"
@@ -23,6 +23,7 @@ _FACTS = (
     *("deaths", "seed", *_TIMES, "confirms", "repeat", "error", "tags"),
 )
 _ATTRIBUTES = {"number", "state", *_FACTS}
+_SHOWN = {"number", "state", "value", "seconds", "confirms", "error", "tags"}  # unless chosen
 
 
 class Format(StrEnum):
@@ -91,11 +92,10 @@ def trials_text(
     if form == "args":
         return "\n".join(arguments(trial) for trial in trials)
     header = list(_header(trials, study) if columns is None else checked(columns, trials, study))
-    rows = [[cell(trial, name, study) for name in header] for trial in trials]
+    of_column = _reader(study)
+    rows = [[of_column(trial, name) for name in header] for trial in trials]
     if more is not None:
-        after = 1 + next(
-            i for i, name in enumerate(header) if name in (study.goals[0].name, "value")
-        )
+        after = 1 + header.index(next(iter(_goals(study))))
         header[after:after] = more[0]
         for row, cells in zip(rows, more[1], strict=True):
             row[after:after] = cells
@@ -111,7 +111,8 @@ def sorted_trials(
 ) -> list[TrialRecord]:
     """Return trials in the order of a column of the table; those without a value come last."""
     checked([column], trials, study)
-    found = {trial.number: cell(trial, column, study) for trial in trials}
+    of_column = _reader(study)
+    found = {trial.number: of_column(trial, column) for trial in trials}
     with_value = [trial for trial in trials if found[trial.number] is not None]
     without = [trial for trial in trials if found[trial.number] is None]
     with_value.sort(key=lambda trial: _sort_key(found[trial.number]), reverse=descending)
@@ -123,28 +124,67 @@ def checked(
 ) -> Sequence[str]:
     """Return names of columns; UsageError for one that no trial has."""
     results = dict.fromkeys(name for trial in trials for name in trial.values)
-    goals = (goal.name for goal in study.goals)
-    known = dict.fromkeys(("number", "state", *goals, *results, *study.space.by_name, *_FACTS))
+    own = (*_goals(study), *results, *_params(study))
+    known = dict.fromkeys(("number", "state", *own, *_FACTS, _reason(study)))
     for name in columns:
         if name not in known:
             raise UsageError(f"there is no column {name!r}: use one of {', '.join(known)}")
     return columns
 
 
-def cell(trial: TrialRecord, name: str, study: StudyRecord) -> object:
-    """Return what stands in a trial's column: a parameter before a fact before a result."""
-    if name in study.space.by_name:
-        return (trial.params or {}).get(name)
-    if name == study.goals[0].name:
-        return trial.value
+def _reader(study: StudyRecord) -> Callable[[TrialRecord, str], object]:
+    """Return what reads a trial's column: a parameter, else an objective, a result or a fact."""
+    params, goals, reason = _params(study), _goals(study), _reason(study)
+    first = study.goals[0].name
+
+    def of_column(trial: TrialRecord, name: str) -> object:
+        if name in params:
+            return (trial.params or {}).get(params[name])
+        if name in goals:
+            return trial.value if goals[name] == first else _goal(trial, goals[name])
+        return trial.error if name == reason else _result(trial, name)
+
+    return of_column
+
+
+def _goal(trial: TrialRecord, name: str) -> object:
+    measured: object = getattr(trial, name) if name in COSTS else None
+    return trial.values.get(name, measured)
+
+
+def _result(trial: TrialRecord, name: str) -> object:
+    """Return a fact that is always shown, else a result, else another fact."""
+    if name in {"number", "state"}:
+        return "removed" if name == "state" and trial.removed else getattr(trial, name)
     if name in trial.values or name not in _ATTRIBUTES:
         return trial.values.get(name)
-    if name == "state" and trial.removed:
-        return "removed"
     if name == "tags":
         return " ".join(trial.tags) or None
     found: object = getattr(trial, name)
     return iso_time(found) if name in _TIMES and isinstance(found, float) else found
+
+
+def _params(study: StudyRecord) -> dict[str, str]:
+    """Return the parameters by their columns: `state_`, as in the view `trials`, for `state`."""
+    return {f"{name}_" if name in _SHOWN else name: name for name in study.space.by_name}
+
+
+def _goals(study: StudyRecord) -> dict[str, str]:
+    """Return the objectives by their columns, none of which is a parameter's or a fact's."""
+    taken = {*_params(study), *(_SHOWN - {*COSTS, "value", "error"})}
+    first, *others = (goal.name for goal in study.goals)
+    columns = {"value" if first in taken else first: first}
+    for name in others:
+        column = name
+        while column in taken or column in columns:
+            column += "_"
+        columns[column] = name
+    return columns
+
+
+def _reason(study: StudyRecord) -> str:
+    """Return the column of why trials failed."""
+    return "failure" if "error" in _goals(study) else "error"
 
 
 def check_detail_format(form: str) -> None:
@@ -243,13 +283,10 @@ def number_text(value: object) -> str:
 
 def _header(trials: Sequence[TrialRecord], study: StudyRecord) -> list[str]:
     """Return the columns that trials have something in."""
-    names = list(study.space.by_name)
-    goals = [goal.name for goal in study.goals]
-    goals[0] = "value" if goals[0] in names else goals[0]
-    header = ["number", "state", *goals, *names]
+    header = ["number", "state", *_goals(study), *_params(study)]
     header += [name for name in ("seconds",) if name not in header]
     header += ["confirms"] if any(trial.confirms is not None for trial in trials) else []
-    header += ["error"] if any(trial.error for trial in trials) else []
+    header += [_reason(study)] if any(trial.error for trial in trials) else []
     return [*header, "tags"] if any(trial.tags for trial in trials) else header
 
 
