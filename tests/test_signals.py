@@ -138,6 +138,25 @@ def test_sys_exit_ends_its_trial_alone(study):
         assert opened.trials()[1].error == "SystemExit: enough"
 
 
+def test_an_interrupt_that_nobody_sent_is_an_error_of_its_trial(study):
+    done = tinytune("run", TOY, "--study", study, "--trials", 3, "--set", "harm=interrupt")
+    assert done.returncode == 0
+    assert states(study) == ["complete", "failed", "complete"]
+    with Study(study) as opened:
+        assert opened.trials()[1].error == "KeyboardInterrupt"
+
+
+@pytest.mark.parametrize("harm", ["fork", "fork and exit"])
+def test_a_fork_ends_where_it_leaves_the_objective(study, harm):
+    done = tinytune("run", TOY, "--study", study, "--trials", 3, "--set", f"harm={harm}")
+    assert done.returncode == 0, done.stderr
+    assert states(study) == ["complete"] * 3
+    with Study(study) as opened:
+        assert opened.trials()[1].attempt == 1
+    if harm == "fork":  # the fork had reported first
+        assert "report from the process that runs the trial" in done.stderr
+
+
 def test_separate_commands_join_one_study(study):
     process, gate = run_gated(study, trials=12, workers=1)
     others = [start("resume", study, "--workers", "1") for _ in range(2)]

@@ -8,10 +8,12 @@ import inspect
 import json
 import math
 import numbers
+import os
+import sys
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tinytune import context
@@ -92,14 +94,15 @@ class Objective:
     def run(self, trial: Trial, settings: Mapping[str, object]) -> Outcome:
         """Run one trial; whatever it returns or raises becomes an outcome.
 
-        BaseExceptions that are not errors (an interrupt) pass through.
+        BaseExceptions that are not errors (an interrupt) pass through. A fork of the process ends
+        where it leaves the function.
         """
         known = {name: value for name, value in settings.items() if name in self.settings}
         arguments = copy.deepcopy(known)  # a list that one trial changes is not another's
         if self._trial_name is not None:
             arguments[self._trial_name] = trial
         try:
-            with context.running(trial):
+            with _one_process(), context.running(trial):
                 returned = self.function(**trial.params, **arguments)
         except Exception as error:  # noqa: BLE001 - any error of the objective is a result
             return failure(error)
@@ -144,6 +147,27 @@ def _check_function(function: object) -> None:
             f"{found} is not a function: write @tinytune.trial above a `def` that calls it, "
             "and whose annotated parameters are what is tuned"
         )
+
+
+@contextmanager
+def _one_process() -> Iterator[None]:
+    """End a fork that leaves the block, as by sys.exit(): the trial is the first process's."""
+    pid = os.getpid()
+    try:
+        yield
+    finally:
+        if os.getpid() != pid:
+            _end_fork(sys.exception())
+
+
+def _end_fork(error: BaseException | None) -> None:
+    if error is not None and not isinstance(error, SystemExit):
+        sys.excepthook(type(error), error, error.__traceback__)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):
+            stream.flush()
+    code = error.code if isinstance(error, SystemExit) else error
+    os._exit(code if isinstance(code, int) else int(code is not None))
 
 
 def outcome(returned: object, goals: Sequence[Goal]) -> Outcome:

@@ -21,6 +21,7 @@ from tinytune.study import Study
 
 P = ParamSpec("P")
 T = TypeVar("T")
+SIGNAL_SECONDS = 0.5  # how long the supervisor's word may take, where Ctrl-C went past us
 POLL_SECONDS = 0.2  # how often to look whether the last running trials have ended, or come back
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -64,11 +65,13 @@ class Interrupt:
     def __init__(self) -> None:
         self.signal: int | None = None
         self.broke_in = False
+        self.is_installed = False
         self._may_break_in = False
         self._arrived = threading.Event()
 
     def install(self) -> None:
-        """Take over SIGINT, SIGTERM and SIGHUP in this process."""
+        """Take over SIGINT, SIGTERM and SIGHUP in this process, which is a worker's own."""
+        self.is_installed = True
         for number in STOP_SIGNALS:
             signal.signal(number, self._handle)
 
@@ -97,6 +100,16 @@ class Interrupt:
     def wait(self, seconds: float) -> None:
         """Sleep, but no longer than until a signal arrives."""
         self._arrived.wait(seconds)
+
+    def is_meant_by(self, error: KeyboardInterrupt) -> bool:
+        """Return whether somebody interrupts; an objective may also raise it by itself.
+
+        It may have taken SIGINT over itself; then the supervisor tells its worker to stop.
+        """
+        if self.is_installed and not isinstance(error, Interrupted):
+            self.wait(SIGNAL_SECONDS)
+            return self.signal is not None
+        return True
 
     def _handle(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
         if self.signal is None:
@@ -156,11 +169,13 @@ def _run(
         with interrupt.breaking_in():
             outcome = objective.run(trial, study.record.settings)
     except KeyboardInterrupt as error:
-        with suppress(LeaseLostError):
-            study.give_back(trial)
-        if not isinstance(error, Interrupted):  # in a session of Python: no signals were taken over
-            raise
-        return None
+        if interrupt.is_meant_by(error):
+            with suppress(LeaseLostError):
+                study.give_back(trial)
+            if not isinstance(error, Interrupted):  # no signals were taken over, or not all of them
+                raise
+            return None
+        outcome = failure(error)
     except TrialStopped:
         outcome = Outcome("stopped")
     except BaseException as error:  # noqa: BLE001 - sys.exit() in an objective ends its trial alone

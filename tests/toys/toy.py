@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import Annotated
@@ -41,6 +42,16 @@ def do_harm(harm: str) -> None:
         os._exit(0)
     if harm == "sys.exit":
         raise SystemExit("enough")
+    if harm == "interrupt":
+        raise KeyboardInterrupt
+    if harm in {"fork", "fork and exit"}:
+        child = os.fork()
+        if child == 0 and harm == "fork":
+            return
+        if child == 0:
+            sys.exit(7)
+        os.waitpid(child, 0)
+        return
     if harm == "memory":
         hoard = [bytearray(b"x" * 400_000_000)]
         while hoard:
