@@ -296,7 +296,7 @@ def open_reader(path: Path) -> Database:
     """Open a study to read it; nothing is created or changed, whatever the file says."""
     check_path(path)
     refuse_foreign_log(path)
-    lacks_log = not Path(f"{path.resolve()}-wal").exists() and is_in_log_mode(path)
+    found = lacks_log(path)  # looked at before SQLite makes an empty one
     database = _connect(path, "ro")
     try:
         _check(database)
@@ -305,8 +305,13 @@ def open_reader(path: Path) -> Database:
         database = _connect(path, "ro")
         _check(database)
     database.one("PRAGMA query_only=ON")
-    database.lacks_log = lacks_log  # looked at before SQLite makes an empty one
+    database.lacks_log = found
     return database
+
+
+def lacks_log(path: Path) -> bool:
+    """Return whether a file should have a write-ahead log beside it, and there is none."""
+    return not Path(f"{path.resolve()}-wal").exists() and is_in_log_mode(path)
 
 
 def _recover(path: Path) -> None:

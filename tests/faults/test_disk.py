@@ -251,6 +251,11 @@ def test_a_lost_log_is_noticed(tmp_path):
     log.unlink()
     log.with_name("study.db-shm").unlink(missing_ok=True)
     assert is_sound_copy(path)
+    again = shutil.copy(path, tmp_path / "again.db")
+    done = tinytune("resume", again)
+    assert done.returncode == 0
+    assert f"tinytune: {again}-wal is missing, and with it perhaps what was" in done.stderr
+    assert "is missing" not in tinytune("resume", again).stderr
     before = path.read_bytes()
     done = tinytune("check", path)
     assert "study.db-wal" in done.stdout + done.stderr, "nothing is said of the missing log"

@@ -167,6 +167,7 @@ def run(
     limits = (workers, timeout, max_failures, trial_timeout, max_memory)
     keeping = (checkpoints, keep_checkpoints)
     how = work.how(*limits, *keeping, debug=debug, no_git=no_git, capture=capture)
+    lacks_log = work.lacks_log(study)
     is_new = session.start(
         study,
         objective,
@@ -175,6 +176,8 @@ def run(
         has_timeout=how.timeout_seconds is not None,
         note=lambda text: None if quiet else typer.echo(f"{study}: {clean(text)}", err=True),
     )
+    if lacks_log and not is_new:
+        work.tell_of_missing_log(study)
     if check_determinism:
         work.check_determinism(study, objective, quiet=quiet)
     code = work.work(
@@ -220,7 +223,10 @@ def resume(
     keeping = (checkpoints, keep_checkpoints)
     how = work.how(*limits, *keeping, debug=debug, no_git=no_git, capture=capture)
     named = commands.given_anew(study, command) if command else objective
+    lacks_log = work.lacks_log(study)
     loaded, target, differs = work.own_objective(study, named, "resume")
+    if lacks_log:
+        work.tell_of_missing_log(study)
     if differs and not quiet:
         typer.echo(f"{study}: {clean(differs)}", err=True)
     limited = budget.extend(study, trials, budget_steps)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import typer
 
-from tinytune import budget, extract, loading, search, session, study
+from tinytune import budget, db, extract, loading, search, session, study
 from tinytune.checkpoints import Keeping
 from tinytune.errors import UsageError
 from tinytune.history import Progress, State, StudyRecord, TrialRecord
@@ -122,6 +122,23 @@ def check_determinism(path: Path, objective: Objective, *, quiet: bool) -> None:
             "same trial and seed; call tinytune.seed_everything() at its start"
         )
     typer.echo(text, err=True)
+
+
+def lacks_log(path: Path) -> bool:
+    """Return whether a study's write-ahead log is not there; to be asked before it is opened."""
+    with suppress(OSError):  # it may not be read: who opens it says so
+        return path.is_file() and db.lacks_log(path)
+    return False
+
+
+def tell_of_missing_log(path: Path) -> None:
+    """Say that results may be missing: such a file is older than what its workers wrote last."""
+    typer.echo(
+        f"tinytune: {path}-wal is missing, and with it perhaps what was written last, since {path} "
+        "was copied or moved while at work, or its processes were killed: if the log still exists, "
+        "stop, and start again from both files",
+        err=True,
+    )
 
 
 def _warn_of_changes(path: Path, objective: Objective, *, accept: bool) -> None:
