@@ -5,10 +5,12 @@ import io
 import json
 import re
 import sqlite3
+import subprocess
+from pathlib import Path
 
 import pytest
 
-from tests.shell import ROOT, tinytune
+from tests.shell import ENVIRONMENT, ROOT, command, tinytune
 from tinytune.study import Study
 
 TOYS = ROOT / "tests" / "toys"
@@ -599,3 +601,30 @@ def test_a_worker_loads_only_what_it_needs():
         [sys.executable, "-c", script], env=ENVIRONMENT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def shell(line, *arguments):
+    """Run a command in a shell that does something to its streams."""
+    return subprocess.run(
+        ["sh", "-c", f'exec "$@" {line}', "sh", *command(*arguments)],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_daemon_may_have_closed_the_standard_streams(tmp_path):
+    path = tmp_path / "study.db"
+    done = shell("<&- >&- 2>&-", "run", TOY, "--study", path, "--trials", 2, "--search=random")
+    assert done.returncode == 0
+    with Study(path) as opened:
+        assert [trial.state for trial in opened.trials()] == ["complete"] * 2
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")
+def test_a_full_disk_under_the_output_is_one_sentence(study):
+    done = shell("> /dev/full", "trials", study)
+    assert done.returncode == 1
+    told = "tinytune: the disk is full, and what was to be written is not: make room\n"
+    assert done.stderr == told

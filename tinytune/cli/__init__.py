@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import sys
@@ -13,6 +14,7 @@ def main() -> None:
     from tinytune.errors import TinytuneError
 
     debug = "--debug" in sys.argv
+    _fill_standard_streams()
     gc.disable()  # while modules load, which leaves no garbage
     try:
         from tinytune.cli.app import app, choose
@@ -37,3 +39,25 @@ def main() -> None:
         with suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except OSError as error:  # `tinytune trials study.db > file`
+        if debug or error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        sys.stderr.write(
+            "tinytune: the disk is full, and what was to be written is not: make room\n"
+        )
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def _fill_standard_streams() -> None:
+    """Open nothing at all where a daemon has closed input, output or errors.
+
+    No file of ours must get their descriptors, to which whatever is loaded prints.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "r" if number == 0 else "w", closefd=False))  # noqa: SIM115
