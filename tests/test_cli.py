@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.shell import ENVIRONMENT, ROOT, command, tinytune
+from tests import shell
+from tests.shell import ROOT, tinytune
 from tinytune.study import Study
 
 TOYS = ROOT / "tests" / "toys"
@@ -504,9 +505,9 @@ def test_control_characters_of_a_file_do_not_reach_the_terminal(tmp_path):
         "def train(x): raise RuntimeError('\\x1b[2J boo')\n"
     )
     tinytune("run", "train.py", "--trials", 4, cwd=tmp_path)
-    for command in (["trials"], ["show"], ["status"]):
-        extra = [0] if command == ["show"] else []
-        assert "\x1b" not in tinytune(*command, "study.db", *extra, cwd=tmp_path).stdout
+    for words in (["trials"], ["show"], ["status"]):
+        extra = [0] if words == ["show"] else []
+        assert "\x1b" not in tinytune(*words, "study.db", *extra, cwd=tmp_path).stdout
     text = tinytune("trials", "study.db", "--format", "csv", cwd=tmp_path).stdout
     assert "'=1+1" in text
 
@@ -520,8 +521,8 @@ def test_every_command_and_option_has_help():
         "tell", "logs", "tag", "note", "remove", "widen", "pack", "merge", "retry", "release",
         "check", "set",
     ]  # fmt: skip
-    for command in commands:
-        text = tinytune(command, "--help").stdout
+    for name in commands:
+        text = tinytune(name, "--help").stdout
         for line in re.findall(r"^  (?:-\w, )?--.*(?:\n {10,}.*)*", text, re.MULTILINE):
             assert re.search(r"(  |\n +)\S", line), line
     assert tinytune("--version").stdout.startswith("tinytune 0.")
@@ -562,8 +563,6 @@ def test_a_command_loads_only_what_it_needs(study, command, loaded, dear):
     import subprocess
     import sys
 
-    from tests.shell import ENVIRONMENT
-
     script = (
         "import sys\n"
         "before = set(sys.modules)\n"
@@ -576,7 +575,7 @@ def test_a_command_loads_only_what_it_needs(study, command, loaded, dear):
     words = [str(study) if word == "STUDY" else word for word in command]
     done = subprocess.run(
         [sys.executable, "-c", script, *words],
-        env=ENVIRONMENT, capture_output=True, text=True, check=False,
+        env=shell.ENVIRONMENT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     found = done.stdout.partition("\0")[2].split()
@@ -589,8 +588,6 @@ def test_a_worker_loads_only_what_it_needs():
     import subprocess
     import sys
 
-    from tests.shell import ENVIRONMENT
-
     script = (
         "import sys, tinytune.child, tinytune.search.random\n"
         "dear = {'numpy', 'typer', 'sqlite_utils', 'importlib.metadata', 'importlib.resources',\n"
@@ -598,16 +595,20 @@ def test_a_worker_loads_only_what_it_needs():
         "assert not dear & set(sys.modules), dear & set(sys.modules)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script], env=ENVIRONMENT, capture_output=True, text=True, check=False
+        [sys.executable, "-c", script],
+        env=shell.ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
 
 
-def shell(line, *arguments):
+def in_shell(line, *arguments):
     """Run a command in a shell that does something to its streams."""
     return subprocess.run(
-        ["sh", "-c", f'exec "$@" {line}', "sh", *command(*arguments)],
-        env=ENVIRONMENT,
+        ["sh", "-c", f'exec "$@" {line}', "sh", *shell.command(*arguments)],
+        env=shell.ENVIRONMENT,
         capture_output=True,
         text=True,
         check=False,
@@ -616,7 +617,7 @@ def shell(line, *arguments):
 
 def test_a_daemon_may_have_closed_the_standard_streams(tmp_path):
     path = tmp_path / "study.db"
-    done = shell("<&- >&- 2>&-", "run", TOY, "--study", path, "--trials", 2, "--search=random")
+    done = in_shell("<&- >&- 2>&-", "run", TOY, "--study", path, "--trials", 2, "--search=random")
     assert done.returncode == 0
     with Study(path) as opened:
         assert [trial.state for trial in opened.trials()] == ["complete"] * 2
@@ -624,7 +625,7 @@ def test_a_daemon_may_have_closed_the_standard_streams(tmp_path):
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")
 def test_a_full_disk_under_the_output_is_one_sentence(study):
-    done = shell("> /dev/full", "trials", study)
+    done = in_shell("> /dev/full", "trials", study)
     assert done.returncode == 1
     told = "tinytune: the disk is full, and what was to be written is not: make room\n"
     assert done.stderr == told

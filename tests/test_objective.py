@@ -858,3 +858,9 @@ def test_the_message_of_a_wrong_space_names_the_function_and_the_parameter():
 
         @tinytune.trial
         def wrong(noise: Annotated[float, Normal(0, 0)] = 0.1): ...
+
+
+def test_a_lambda_may_be_tuned(tmp_path):
+    identity = tinytune.trial(space={"x": Float(0, 1)})(lambda x: x)
+    with identity.tune(tmp_path / "study.db", search="random", trials=2, quiet=True) as study:
+        assert [trial.state for trial in study.trials()] == ["complete"] * 2

@@ -10,7 +10,8 @@ from typing import Any
 LONGEST_NAME = 4096  # characters of a name or a path
 LATEST = 253_402_300_799.0  # the end of the year 9999, Unix seconds
 _INTEGER_LIMIT = 1 << 62  # ticks and numbers stay far below what SQLite can count to
-_DOTTED = r"[^\W\d]\w*(\.([^\W\d]\w*|<locals>))*"
+_PART = r"([^\W\d]\w*|<locals>|<lambda>)"
+_DOTTED = rf"{_PART}(\.{_PART})*"
 
 
 _encoder = json.JSONEncoder(ensure_ascii=False)  # json.dumps would make one for each call
