@@ -6,6 +6,7 @@ import json
 import re
 import sqlite3
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -629,3 +630,24 @@ def test_a_full_disk_under_the_output_is_one_sentence(study):
     assert done.returncode == 1
     told = "tinytune: the disk is full, and what was to be written is not: make room\n"
     assert done.stderr == told
+
+
+def test_the_workers_of_a_module_with_relative_imports_load_it_as_a_module(tmp_path):
+    package = tmp_path / "package"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "constants.py").write_text("SHIFT = 3\n")
+    (package / "train.py").write_text(
+        "import tinytune\nfrom .constants import SHIFT\n"
+        "@tinytune.trial(space={'x': tinytune.Float(0, 1)})\n"
+        "def train(x): return x + SHIFT\n"
+        "if __name__ == '__main__':\n"
+        "    train.tune(search='random', trials=2, workers=2, quiet=True)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "package.train"], cwd=tmp_path, env=shell.ENVIRONMENT, check=False
+    )
+    assert done.returncode == 0
+    assert tinytune("resume", "study.db", "--trials", "+1", cwd=tmp_path).returncode == 0
+    with Study(tmp_path / "study.db") as opened:
+        assert [trial.state for trial in opened.trials()] == ["complete"] * 3

@@ -182,13 +182,13 @@ class TunableObjective(Objective, Generic[P, R]):
         """Return the target that other processes load; None where this process runs the trials."""
         if how.workers == 1 and not how.trial_limits.any and not how.capture:
             return None
-        source = loading.source_path(self)
-        if source is None:
+        target = loading.target_of(self)
+        if target is None:
             raise ObjectiveError(
                 f"{self.name} is in no file that other processes could load: "
                 "put it into one, or use workers=1 without limits for a trial or capture"
             )
-        return f"{source}:{self.name}"
+        return target
 
     def _work(self, path: Path, target: str | None, how: Work, *, quiet: bool) -> None:
         live = Live(path, self.goals[0], quiet=quiet, repeats_only=how.repeats_only)

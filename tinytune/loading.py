@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import importlib.util
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from tinytune.errors import ObjectiveError, TinytuneError, UsageError
 from tinytune.history import ObjectiveReference, Source
 from tinytune.objective import Objective
 
+_RELATIVE = re.compile(r"^\s*from\s+\.", re.MULTILINE)
 _loading: list[str] = []
 
 
@@ -102,12 +104,31 @@ def root(objective: Objective) -> Path | None:
     return None if path is None else _root(path, objective.module)
 
 
+def target_of(objective: Objective) -> str | None:
+    """Return what other processes load: its file, or its module if that has relative imports.
+
+    None where it is in no file (a notebook).
+    """
+    path = source_path(objective)
+    if path is None:
+        return None
+    spec = getattr(sys.modules.get(objective.module), "__spec__", None)  # python -m package.module
+    module = objective.module if spec is None else spec.name
+    text = path.read_text(encoding="utf-8", errors="replace")
+    above = _above(path, module) if _RELATIVE.search(text) else None
+    return f"{path if above is None else above / module}:{objective.name}"
+
+
 def _root(path: Path, module: str) -> Path:
     """Return the folder above all the packages that a module's file is in."""
+    return _above(path, module) or path.resolve().parent
+
+
+def _above(path: Path, module: str) -> Path | None:
+    """Return the same, None where the file is not where a module of this name would be."""
     path, parts = path.resolve(), tuple(module.split("."))
     place = path.parent if path.name == "__init__.py" else path.with_suffix("")
-    is_so = place.parts[-len(parts) :] == parts
-    return place.parents[len(parts) - 1] if is_so else path.parent
+    return place.parents[len(parts) - 1] if place.parts[-len(parts) :] == parts else None
 
 
 def source_path(objective: Objective) -> Path | None:

@@ -168,11 +168,9 @@ def _check(wishes: Wishes) -> None:
 
 def vouch(path: Path, objective: Objective, target: str | None) -> None:
     """Write into the study where its objective is, as its user has just named it."""
-    if target is None:
-        source = loading.source_path(objective)
-        if source is None:  # a notebook's
-            return
-        target = str(source)
+    target = target or loading.target_of(objective)
+    if target is None:  # a notebook's
+        return
     reference = loading.reference(objective, path, target)
     mark = trust.mark(loading.place(target))
     with Reader(path) as reader:
