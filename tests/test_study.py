@@ -75,7 +75,7 @@ def test_tune_with_a_grid_and_with_options(tmp_path):
         assert [t.params for t in b.trials()] == [t.params for t in a_trials(tmp_path / "a.db")]
     with objective().tune(tmp_path / "c.db", search=Random(), trials=2, quiet=True) as c:
         assert c.record.search.name == "random"
-    with pytest.raises(UsageError, match="workers must be at least 1"):
+    with pytest.raises(UsageError, match="workers must be from 1 to 1000"):
         objective().tune(tmp_path / "d.db", workers=0)
 
 

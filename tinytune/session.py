@@ -55,6 +55,7 @@ from tinytune.worker import Interrupt, Limits, work
 
 DEFAULT_TRIALS = 100
 DEFAULT_SEARCH = "auto"
+MOST_WORKERS = 1000  # each is a process of its own
 MOST_CHANGES = 8  # of the environment, that a session names
 
 
@@ -108,8 +109,8 @@ class Work:
     repeats_only: bool = False  # run no trial but those that confirm others
 
     def __post_init__(self) -> None:
-        if self.workers < 1:
-            raise UsageError(f"workers must be at least 1, not {self.workers}")
+        if not 1 <= self.workers <= MOST_WORKERS:
+            raise UsageError(f"workers must be from 1 to {MOST_WORKERS}, not {self.workers}")
         if self.timeout_seconds is not None and not self.timeout_seconds >= 0:
             raise UsageError(f"the timeout must not be negative: {self.timeout_seconds}")
         if self.max_failures < 1:
