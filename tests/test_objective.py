@@ -518,6 +518,7 @@ def test_all_numbers_of_a_mapping_are_kept():
     ("returned", "told"),
     [
         (None, "returned loss = None: end it with `return loss`"),
+        ({"loss": 1, "size": None}, "returned size = None"),
         (math.nan, "returned loss = NaN, not a number"),
         (np.float32("nan"), "returned loss = NaN, not a number"),
         (np.array(math.nan), "returned loss = NaN, not a number"),

@@ -187,7 +187,8 @@ def outcome(returned: object, goals: Sequence[Goal]) -> Outcome:
             names = ", ".join(f"{each!r}: …" for each in own)
             return failed(f"the objective returned {shown(value)}: return {{{names}}}")
         if number is None:
-            return failed(f"the objective returned {name} = {reason}")
+            remedy = f": end it with `return {name}`" if returned is None else ""
+            return failed(f"the objective returned {name} = {reason}{remedy}")
         checked[name] = number
     for name in own:
         if name not in checked:
@@ -207,7 +208,7 @@ def _named_values(returned: object, names: Sequence[str]) -> dict[str, object]:
 def _number(value: object) -> tuple[float | None, str]:
     """Return a finite number, or why there is none."""
     if value is None:
-        return None, "None: end it with `return loss`"
+        return None, "None"
     if type(value) is float and math.isfinite(value):
         return value + 0.0, ""  # SQLite keeps no -0.0
     try:

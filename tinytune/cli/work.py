@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -254,18 +255,19 @@ def _summary(path: Path, ending: Ending, advice: str | None) -> str:
 
 
 def _advice(path: Path, *, is_done: bool, progress: Progress, record: StudyRecord) -> str:
+    name = shlex.quote(str(path))
     if progress.is_spent and progress.best is not None:
-        return f"next: tinytune best {path} · tinytune resume {path} --budget-seconds +10m"
+        return f"next: tinytune best {name} · tinytune resume {name} --budget-seconds +10m"
     if is_done and progress.best is not None:
         if budget.is_exhausted(path):
             return f"next: tinytune best {path}"
         more = "--trials +50"
         if record.budget_steps is not None and progress.steps >= record.budget_steps:
             more = f"--budget-steps {2 * record.budget_steps}"
-        return f"next: tinytune best {path} · tinytune resume {path} {more}"
+        return f"next: tinytune best {name} · tinytune resume {name} {more}"
     if is_done and progress.counts["failed"]:
-        return f"next: tinytune trials {path} · mend the objective · tinytune retry {path}"
-    return f"next: tinytune resume {path}"
+        return f"next: tinytune trials {name} · mend the objective · tinytune retry {name}"
+    return f"next: tinytune resume {name}"
 
 
 def own_objective(path: Path, named: str | None, command: str) -> tuple[Objective, str, str]:

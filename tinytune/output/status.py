@@ -98,7 +98,7 @@ def status_text(reader: Reader, study: StudyRecord, progress: Progress) -> str:
     goal = study.goals[0]
     options = _written({k: v for k, v in study.search.options.items() if v})
     counts, lessons = _counts_text(progress), study.learned_from.items()
-    budget = "without a limit" if progress.budget is None else f"of {progress.budget}"
+    ended = "ended, without a limit" if progress.budget is None else f"of {progress.budget} ended"
     known: list[tuple[str, object]] = [
         ("study", reader.path),
         ("objective", f"{study.objective.label}: {goals_text(study)}"),
@@ -112,7 +112,7 @@ def status_text(reader: Reader, study: StudyRecord, progress: Progress) -> str:
             "settings",
             _written(study.settings) or "none",
         ),
-        ("trials", f"{progress.ended} {budget} ended ({counts or 'none yet'})"),
+        ("trials", f"{progress.ended} {ended} ({counts or 'none yet'})"),
         ("steps", steps_text(progress, study)),
         ("time", spent_text(progress, study.budget_seconds)),
     ]
