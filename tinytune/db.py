@@ -481,7 +481,8 @@ _REASONS = {
     "close what holds it, then resume",
     sqlite3.SQLITE_READONLY: "is read-only here: make the file and its directory writable",
     sqlite3.SQLITE_FULL: "cannot be written, the disk is full: make room, then resume it",
-    sqlite3.SQLITE_CANTOPEN: "cannot be opened: check the permissions of file and directory",
+    sqlite3.SQLITE_CANTOPEN: "cannot be opened: check the permissions of file and directory; what "
+    "was copied while at work is read where its directory can be written",
     sqlite3.SQLITE_CORRUPT: "is damaged: restore it from a copy",
     sqlite3.SQLITE_NOTADB: "is not a tinytune study: name another path",
     sqlite3.SQLITE_PERM: "may not be opened: check its permissions",
