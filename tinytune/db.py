@@ -23,7 +23,7 @@ from tinytune.files import (
     check_path,
     file_system,
     identity,
-    is_in_log_mode,
+    lacks_log,
     published,
     refuse_foreign_log,
     refuse_leftover_log,
@@ -307,11 +307,6 @@ def open_reader(path: Path) -> Database:
     database.one("PRAGMA query_only=ON")
     database.lacks_log = found
     return database
-
-
-def lacks_log(path: Path) -> bool:
-    """Return whether a file should have a write-ahead log beside it, and there is none."""
-    return not Path(f"{path.resolve()}-wal").exists() and is_in_log_mode(path)
 
 
 def _recover(path: Path) -> None:

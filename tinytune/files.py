@@ -124,6 +124,11 @@ def is_in_log_mode(path: Path) -> bool:
     return os.pread(_descriptors[key], 2, 18) != b"\x01\x01"
 
 
+def lacks_log(path: Path) -> bool:
+    """Return whether a file should have a write-ahead log beside it, and there is none."""
+    return not Path(f"{path.resolve()}-wal").exists() and is_in_log_mode(path)
+
+
 def duplicate(descriptor: int) -> int:
     """Return another descriptor of the same file that is none of the standard three."""
     return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 3)

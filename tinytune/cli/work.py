@@ -10,7 +10,7 @@ from pathlib import Path
 
 import typer
 
-from tinytune import budget, db, extract, loading, search, session, study
+from tinytune import budget, extract, files, loading, search, session, study
 from tinytune.checkpoints import Keeping
 from tinytune.errors import UsageError
 from tinytune.history import Progress, State, StudyRecord, TrialRecord
@@ -128,7 +128,7 @@ def check_determinism(path: Path, objective: Objective, *, quiet: bool) -> None:
 def lacks_log(path: Path) -> bool:
     """Return whether a study's write-ahead log is not there; to be asked before it is opened."""
     with suppress(OSError):  # it may not be read: who opens it says so
-        return path.is_file() and db.lacks_log(path)
+        return path.is_file() and files.lacks_log(path)
     return False
 
 
