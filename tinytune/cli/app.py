@@ -67,7 +67,8 @@ def choose(arguments: Sequence[str]) -> None:
     for name in names:
         module, function = COMMANDS[name]
         found = getattr(import_module(f"tinytune.cli.{module}"), function)
-        app.command(name, context_settings=_SETTINGS.get(name))(found)
+        summary = (found.__doc__ or "").partition("\n")[0]  # whole: Typer's own would be cut off
+        app.command(name, short_help=summary, context_settings=_SETTINGS.get(name))(found)
 
 
 def _version(value: bool) -> None:  # noqa: FBT001 - Typer's way
