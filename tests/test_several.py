@@ -380,4 +380,4 @@ def test_its_label_is_in_the_file(tmp_path):
     work(path)
     with closing(sqlite3.connect(path)) as connection:
         (stored,) = connection.execute("SELECT search FROM study").fetchone()
-    assert json.loads(stored)["options"] == {"population": 32, "crossover": 0.9}
+    assert json.loads(stored)["options"] == {"population": 16, "crossover": 0.9}
