@@ -17,14 +17,17 @@ from tinytune import study as study_module
 from tinytune.distributions import Float
 from tinytune.errors import UsageError
 from tinytune.history import Finished, Goal
-from tinytune.search import layers, nsga_ii, several
+from tinytune.portable import arrays
+from tinytune.search import gp_several, layers, nsga_ii, several
 from tinytune.search.fold import Fold
+from tinytune.search.gp_acquisition import log_improvement
 from tinytune.search.nsga_ii import Member, NsgaII
 from tinytune.space import Space
 from tinytune.store.reader import Reader
 from tinytune.study import Study
 
 GOALS = (Goal("loss", "minimize"), Goal("gain", "maximize"))
+THREE = (*GOALS, Goal("size", "minimize"))
 SMALL = {"gp": {"startup": 4, "most": 20, "candidates": 20}}
 SEARCHES = ("tpe", "gp", "nsga-ii", "auto", "de", "cma-es", "random")
 
@@ -62,7 +65,11 @@ def params_of(path):
 
 @pytest.mark.parametrize(
     ("name", "goals"),
-    [*((name, GOALS) for name in SEARCHES), *((name, GOALS[:1]) for name in ("gp", "de"))],
+    [
+        *((name, GOALS) for name in SEARCHES),
+        *((name, GOALS[:1]) for name in ("gp", "de")),
+        ("gp", THREE),
+    ],
 )
 def test_every_suggestion_is_recomputed_exactly(tmp_path, name, goals):
     path = tmp_path / "study.db"
@@ -192,6 +199,45 @@ def test_weights_add_up_and_spread_evenly():
     ten = sorted(weights[0] for weights in (several.weights(7, n, 2) for n in range(10)))
     assert max(b - a for a, b in pairwise(ten)) < 0.2  # any ten in a row
     assert several.weights(7, 3, 2) != several.weights(8, 3, 2)
+
+
+def test_of_three_objectives_the_points_looked_for_are_even_not_the_weights():
+    """The distance is least where values are as 1 to the weights; few of these lie at an end."""
+    found = [several.weights(3, number, 3) for number in range(300)]
+    aims = [[1 / weight for weight in weights] for weights in found]
+    aims = [[x / sum(aim) for x in aim] for aim in aims]
+    for place in range(3):
+        assert sum(aim[place] > 0.5 for aim in aims) / 300 == pytest.approx(0.25, abs=0.03)
+        assert sum(aim[place] > 0.9 for aim in aims) / 300 == pytest.approx(0.01, abs=0.01)
+
+
+def test_the_improvement_by_the_greatest_of_normal_variables():
+    chance = np.random.RandomState(4)
+    means, deviations = chance.randn(3, 20), np.exp(0.5 * chance.randn(3, 20))
+    best = chance.randn(20) + np.repeat([2.0, -1.0], 10)
+    found = gp_several.log_improvement(means, deviations, best)
+    t = np.linspace(0.0, 30.0, 3_001)[:, None, None]  # the probability to be below, summed up
+    below = arrays.normal_cdf((best - t - means) / deviations).prod(axis=1)
+    assert found == pytest.approx(np.log(np.trapezoid(below, dx=0.01, axis=0)), abs=0.01)
+    alone = gp_several.log_improvement(means[:1], deviations[:1], best)
+    assert alone == pytest.approx(log_improvement(means[0], deviations[0] ** 2, best), abs=0.02)
+
+
+def test_what_one_objective_rules_out_is_no_improvement():
+    """However unsure the others are: the distance is not taken for normal."""
+    means, deviations = np.array([[1.0], [0.0]]), np.array([[0.01], [3.0]])
+    assert gp_several.log_improvement(means, deviations, np.array([0.5]))[0] < -1000
+
+
+def test_an_objective_that_no_trial_has_reported_does_no_harm():
+    goals = tuple(Goal(name, "minimize") for name in ("loss", "size", "other"))
+    fold = Fold(wanted("gp", goals=goals, subject_to=()))
+    for number in range(8):
+        params = fold.suggest(number, ())
+        values = {"loss": params["x"], "size": 1 - params["x"]}
+        done = Finished(number, "stopped", params, values["loss"], number + 1, values)
+        fold.tell([done])
+    assert fold.suggest(8, ()) is not None
 
 
 def test_the_value_is_the_augmented_chebyshev_distance():

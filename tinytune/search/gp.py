@@ -16,13 +16,14 @@ from tinytune.bounds import is_finite, shown
 from tinytune.errors import UsageError
 from tinytune.history import Finished, Pending
 from tinytune.portable import arrays, linear, scalars
-from tinytune.search import belief, gp_beside, is_count
+from tinytune.search import belief, gp_beside, is_count, several
 from tinytune.search.belief import Opinion
 from tinytune.search.cube import Cube, Vector
 from tinytune.search.gp_acquisition import Effort, Hunt, log_improvement
 from tinytune.search.gp_beside import NOTHING, Beside
 from tinytune.search.gp_field import Field
-from tinytune.search.gp_model import Parameters, Posterior, Prior, fitted
+from tinytune.search.gp_model import Posterior, Prior, fitted
+from tinytune.search.gp_several import Goals, Joint
 from tinytune.search.gp_warp import capped, standardised, warped
 from tinytune.search.oracle import key
 from tinytune.search.sobol import Sobol
@@ -34,6 +35,7 @@ _GOOD = 5  # results near which is searched
 _RANDOM_TRIES = 20
 _VIEWS = ("plain", "warped", "local")  # of the results, which trials take in turn
 _REGION_FROM = 4  # ranges without steps and conditions: then that view has a trust region
+_APART_FROM = 3  # objectives: then they are modelled apart, but for the warped view
 _LOCAL = 10  # results there, and as many more for each parameter:
 _LOCAL_EACH = 4
 _ASKED = 100  # candidates that may be refused
@@ -62,6 +64,8 @@ class Gp:
     where none are. In spaces of four ranges or more, without steps and conditions, the first has
     very bad values cut, and the last is a trust region: the nearer half, warped, looking only
     around the best as far as half of those are.
+    Of three objectives or more each has a process of its own, but in the warped view; what is
+    improved is their weighted distance.
     What results have to meet has a process for each requirement: the improvement, on the best that
     meets them, is multiplied by the probability that a point does (Gardner et al. 2014).
     The model's lengths and noise are the most probable ones, found anew from fixed starts. A
@@ -190,7 +194,7 @@ class Bayesian:
     def _modelled(self, number: int, pending: Sequence[Pending]) -> Iterator[Params]:
         """Yield configurations, the most promising first."""
         view = _VIEWS[number % len(_VIEWS)]
-        model = self._model(pending, view)
+        model = self._model(number, pending, view)
         low, high = np.zeros(self._cube.size), np.ones(self._cube.size)
         if view == "local":
             low, high = model.region() if self._has_region else model.box()
@@ -205,7 +209,7 @@ class Bayesian:
     ) -> Iterator[Params]:
         """Yield the configurations that are left of a small space, the most promising first."""
         points = self._field.snapped(np.array([self._cube.vector(p) for p in left]))
-        scores = self._model(pending, "plain" if number % 2 else "warped").score(points)
+        scores = self._model(number, pending, "plain" if number % 2 else "warped").score(points)
         yield left[int(np.argmax(scores))]
 
     def _left(self, busy: set[str]) -> list[Params]:
@@ -220,7 +224,7 @@ class Bayesian:
         used = self._seen | busy
         return [params for params in self._all if key(params) not in used]
 
-    def _model(self, pending: Sequence[Pending], view: str) -> Model:
+    def _model(self, number: int, pending: Sequence[Pending], view: str) -> Model:
         told = [self._told[number] for number in sorted(self._told)]
         values = _without_failures([each.value for each in told])
         kept = chosen(values, self._options.most)
@@ -245,11 +249,23 @@ class Bayesian:
             values = _without_failures([each.plain for each in told])
             is_met = np.array([each.is_met for each in here])
         beside = self._beside(here, points, prior)
+        goals = self._goals(told, number, kept) if view != "warped" else None
         shaped = fit_for(values[kept])
         below = np.array([each.below for each in here])
         return Model(
-            self._field, points, shaped, more_points, prior, opinion, is_met, beside, below
+            self._field, points, shaped, more_points, prior, opinion, is_met, beside, goals, below
         )
+
+    def _goals(self, told: Sequence[Told], number: int, kept: NDArray[np.intp]) -> Goals | None:
+        """Return what the objectives gave where there are three or more; unknown is the worst."""
+        count = max(len(each.goals) for each in told)
+        if count < _APART_FROM:
+            return None
+        unknown = (math.inf,) * count
+        table = np.array([told[index].goals or unknown for index in kept.tolist()])
+        shaped = [capped(_without_failures(column)) for column in table.T]
+        is_met = np.array([told[index].is_met for index in kept.tolist()])
+        return Goals(np.array(shaped).T, is_met, several.weights(self._seed, number, count))
 
     def _beside(self, told: Sequence[Told], points: Vector, prior: Prior) -> Beside:
         """Return what counts beside the objective, after the results told, at points (n, d)."""
@@ -271,6 +287,7 @@ class Told:
     plain: float  # the same, were nothing required
     excess: tuple[float | None, ...]  # by how much it misses each requirement
     is_met: bool
+    goals: tuple[float, ...]  # of several objectives, infinite where not known
     seconds: float | None  # that it took; None where it failed, which may be soon
     below: float  # how far below the rung that counts it ended
 
@@ -281,17 +298,18 @@ class Told:
         plain = _finite(result.plain) if result.excess else value
         is_met = not result.violation and value < math.inf
         seconds = None if value == math.inf else result.seconds
-        return cls(point, value, plain, result.excess, is_met, seconds, result.below)
+        return cls(point, value, plain, result.excess, is_met, result.goals, seconds, result.below)
 
 
 def _finite(value: float | None) -> float:
     return math.inf if value is None or not math.isfinite(value) else float(value)
 
 
-def _without_failures(values: Sequence[float]) -> Vector:
+def _without_failures(values: Sequence[float] | Vector) -> Vector:
     """Return values (n,) in which what failed has the worst of the others."""
     known: Vector = np.array(values)
-    return np.minimum(known, float(np.max(known[known < math.inf])))
+    finite = known[known < math.inf]
+    return np.minimum(known, float(np.max(finite))) if len(finite) else np.zeros(len(known))
 
 
 class Model:
@@ -307,13 +325,15 @@ class Model:
         opinion: Opinion | None = None,
         is_met: NDArray[np.bool_] | None = None,
         beside: Beside = NOTHING,
+        goals: Goals | None = None,
         below: Vector | None = None,
     ) -> None:
         """Take in results (n, d), their warped values (n,) and pending points (q, d).
 
-        `is_met` (n,) tells which of them meet the requirements, None where there are none; `below`
-        (n,) how far below the rung that counts they ended. That is one coordinate more: what
-        ended there says as much of the rung as the results themselves show that it does.
+        `goals` take the place of the values where several objectives are modelled apart. `is_met`
+        (n,) tells which of them meet the requirements, None where there are none; `below` (n,) how
+        far below the rung that counts they ended. That is one coordinate more: what ended there
+        says as much of the rung as the results themselves show that it does.
         """
         self._field, self._opinion, self._beside = field, opinion, beside
         count = len(points)
@@ -323,9 +343,13 @@ class Model:
         if below is not None and np.count_nonzero(below):
             self._below = np.concatenate([below, np.zeros(len(pending))])
         squares = self._squares(self._points, self._active, self._below)
-        rows, columns = np.tril_indices(count, -1)
-        self._found: Parameters = fitted(squares[:, rows, columns], values, prior)
-        self._posterior = Posterior(squares, values, self._found)
+        self._posterior: Joint | Posterior
+        if goals is not None:
+            self._posterior = Joint(squares, goals, prior)
+        else:
+            rows, columns = np.tril_indices(count, -1)
+            found = fitted(squares[:, rows, columns], values, prior)
+            self._posterior = Posterior(squares, values, found)
         means = self._posterior.known
         self._is_met = np.ones(len(means), dtype=bool)
         if is_met is not None:
@@ -368,8 +392,11 @@ class Model:
             return found
         active = self._field.active(points)
         squares = self._squares(points, active)
-        mean, variance = self._posterior.at(squares)
-        found += log_improvement(mean, variance, self._best)
+        if isinstance(self._posterior, Joint):
+            found += self._posterior.log_improvement(squares, self._best)
+        else:
+            mean, variance = self._posterior.at(squares)
+            found += log_improvement(mean, variance, self._best)
         return found
 
     def _squares(
@@ -404,7 +431,7 @@ class Model:
 
     def shape(self) -> Vector:
         """Return the lengths (d,) in parts of their geometric mean."""
-        logs = arrays.log(self._found.lengths[: self._field.size])
+        logs = arrays.log(self._posterior.lengths[: self._field.size])
         apart = logs - linear.total(logs) / len(logs)
         return arrays.exp(np.minimum(np.maximum(apart, -1.0), 1.0))
 

@@ -235,6 +235,7 @@ class Posterior:
         cross[places[:count], places[:count]] = 1.0
         self.known = linear.matvec(cross, self._alpha)
         """The mean at all results and pending points, (n + q,)."""
+        self.lengths = found.lengths
 
     def at(self, squares: Floats) -> tuple[Floats, Floats]:
         """Return mean and variance (m,), without noise; `squares` (d, n + q, m) to new points."""

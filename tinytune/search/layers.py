@@ -110,5 +110,5 @@ def in_units(goals: Floats) -> Floats:
 @lru_cache(maxsize=16)
 def _directions(count: int) -> Floats:
     """Return weights (m, k) of so many values, spread evenly."""
-    made = [several.weights(0, number, count) for number in range(_DIRECTIONS * count)]
+    made = [several.shares(0, number, count) for number in range(_DIRECTIONS * count)]
     return np.array(made)

@@ -16,6 +16,7 @@ from tinytune.history import Finished, Goal
 from tinytune.requirement import Requirement, excesses
 
 SUM = 0.05  # weight of the sum, which tells apart what is equal in the worst objective
+_LEAST = 1e-3  # of a share, where its inverse is taken
 _GAP = 0.1  # between what meets the requirements and what does not, as a part of the range
 
 
@@ -58,7 +59,22 @@ def plain(results: Sequence[Finished], weights: Sequence[float] | None) -> list[
 def weights(seed: int, number: int, count: int) -> list[float]:
     """Return the weights (count,) of the objectives for a trial; they add up to one.
 
-    They are the gaps between count - 1 marks in the unit interval, which is even in all weights;
+    The distance is least where values are as 1 to the weights. So these are the inverses of even
+    shares: the points that are looked for are spread evenly, not crowded at the ends of the front
+    (Qi et al. 2014). Of two objectives the inverses are the same shares, exchanged.
+    """
+    found = shares(seed, number, count)
+    if count < 3:
+        return found
+    inverse = [1.0 / max(share, _LEAST) for share in found]
+    total = math.fsum(inverse)
+    return [each / total for each in inverse]
+
+
+def shares(seed: int, number: int, count: int) -> list[float]:
+    """Return `count` shares of one, for a trial.
+
+    They are the gaps between count - 1 marks in the unit interval, which is even in all shares;
     from trial to trial the marks go on by steps that fill the cube evenly (Roberts 2018).
     """
     marks = []
@@ -78,9 +94,7 @@ def _weighted(
     max_i w_i z_i + 0.05 sum_i w_i z_i (Knowles 2006, eq. 2), where z_i is 0 at the best value and 1
     at the worst on the front. An unknown value counts as the worst of all.
     """
-    known = [p for p, met in zip(points, is_met, strict=True) if met and all(map(math.isfinite, p))]
-    known = known or [p for p in points if all(map(math.isfinite, p))]
-    units = [_unit(column) for column in _columns(known, len(weights))]
+    ends = units(points, is_met, len(weights))
     most = [
         max((x for x in column if math.isfinite(x)), default=0.0)
         for column in zip(*points, strict=True)
@@ -91,11 +105,23 @@ def _weighted(
             found.append(None)
             continue
         worst = total = 0.0
-        for x, (low, span), largest, weight in zip(point, units, most, weights, strict=True):
+        for x, (low, span), largest, weight in zip(point, ends, most, weights, strict=True):
             z = weight * ((min(x, largest) - low) / span)
             worst, total = max(worst, z), total + z
         found.append(worst + SUM * total)
     return found
+
+
+def units(
+    points: Sequence[Sequence[float]], is_met: Sequence[bool], count: int
+) -> list[tuple[float, float]]:
+    """Return where the unit of each of `count` objectives begins, and how long it is.
+
+    It goes from the best value to the worst one on the front of what meets the requirements.
+    """
+    known = [p for p, met in zip(points, is_met, strict=True) if met and all(map(math.isfinite, p))]
+    known = known or [p for p in points if all(map(math.isfinite, p))]
+    return [_unit(column) for column in _columns(known, count)]
 
 
 def _columns(
