@@ -10,6 +10,7 @@ import pytest
 
 from tests.shell import ROOT, await_true, children, kill_all, results, start, tinytune
 from tinytune import limits
+from tinytune.process import birth
 from tinytune.study import Study
 
 TOY = ROOT / "tests" / "toys" / "toy.py"
@@ -201,6 +202,17 @@ def test_a_trial_that_takes_too_long_has_failed_and_the_others_go_on(study):
         assert opened.progress.ended == 3
 
 
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="as on Linux")
+def test_what_an_objective_has_started_ends_with_its_trial(tmp_path):
+    (tmp_path / "train.py").write_text(STARTS)
+    run = ["run", "train.py", "--trials", 1, "--trial-timeout", "0.5s", "-q"]
+    done = tinytune(*run, cwd=tmp_path)  # it has the same output, and would keep it open
+    assert done.returncode == 1, done.stderr
+    assert "it ran longer than its limit" in done.stderr
+    started = [int(pid) for pid in (tmp_path / "started").read_text().split()]
+    await_true(lambda: all(birth(pid) is None for pid in started))
+
+
 def test_a_trial_that_uses_too_much_memory_has_failed(study):
     run = ["run", TOY, "--study", study, "--trials", 3, "--set", "harm=memory"]
     done = tinytune(*run, "--max-memory", "300M")
@@ -210,6 +222,20 @@ def test_a_trial_that_uses_too_much_memory_has_failed(study):
         assert "more than its limit of 315 MB (--max-memory)" in opened.trials()[1].error
 
 
+STARTS = """
+import subprocess, sys
+from typing import Annotated
+import tinytune
+
+CHILD = "import subprocess as s; p = s.Popen(['sleep', '600']); print(p.pid, flush=True); p.wait()"
+
+@tinytune.trial(minimize="loss")
+def train(x: Annotated[float, tinytune.Float(0, 1)] = 0.5):
+    child = subprocess.Popen([sys.executable, "-c", CHILD], stdout=subprocess.PIPE, text=True)
+    grandchild = int(child.stdout.readline())
+    open("started", "w").write(f"{child.pid} {grandchild}")
+    return child.wait()
+"""
 HOARD = "import sys; kept = bytearray(60_000_000); print(flush=True); sys.stdin.read()"
 SHARED = """
 import os, sys

@@ -8,6 +8,7 @@ suspended process is alive.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -57,6 +58,29 @@ def _here() -> tuple[str, str, str]:
     except OSError:
         namespace = ""
     return _text("/etc/machine-id"), boot, namespace
+
+
+def started_by(pid: int) -> list[int]:
+    """Return the processes that one has started, and those that these have; none if not on Linux.
+
+    What has a session of its own is left out: a command's keeper, a daemon. It ends as it sees fit.
+    """
+    children: dict[int, list[int]] = {}
+    sessions: dict[int, bytes] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it went away while it was read
+            stat = path.read_bytes()
+            fields = stat[stat.rindex(b")") + 2 :].split()
+            number = int(path.parent.name)
+            children.setdefault(int(fields[1]), []).append(number)
+            sessions[number] = fields[3]
+    found, left = [], children.get(pid, [])
+    while left:
+        number = left.pop()
+        if sessions[number] == sessions.get(pid):
+            found.append(number)
+            left += children.get(number, [])
+    return found
 
 
 def birth(pid: int) -> str | None:

@@ -7,6 +7,7 @@ is taken from it, to run again, and another child takes its place.
 from __future__ import annotations
 
 import json
+import os
 import queue
 import signal
 import socket
@@ -177,7 +178,7 @@ class Supervisor:
         mine = [trial for trial in self.store.running() if self._is_mine(trial)]
         for verdict in self._guard.verdicts(mine):
             self._verdicts[verdict.pid] = verdict
-            self._children[verdict.pid].process.kill()
+            _end(self._children[verdict.pid].process)
 
     def _keep_output(self) -> None:
         for running in self._children.values():
@@ -308,12 +309,21 @@ class Supervisor:
     def _kill(self) -> None:
         for running in self._children.values():
             running.killed_by_us = True
-            running.process.kill()
+            _end(running.process)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
         self._signals += 1
         self._signal = self._signal or number
         self._ended.put(None)  # wakes the loop
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """Kill a child, and what its objective has started, which would go on without it."""
+    started = process.started_by(child.pid)
+    child.kill()
+    for pid in started:
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def _received(ours: socket.socket) -> str:
