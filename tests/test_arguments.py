@@ -153,7 +153,7 @@ def test_of_what_registers_ones_own(module):
         ({"grid": {"x": "ab"}}, "grid: x is 'ab': give a number of points, or a list of values"),
         ({"stopping": 3}, "stopping must be a text or a list of rules, not 3: write stopping="),
         ({"trials": "ten"}, "trials must be a whole number, not 'ten'"),
-        ({"workers": 0}, "workers must be at least 1, not 0"),
+        ({"workers": 0}, "workers must be from 1 to 1000, not 0"),
         ({"timeout": "soon"}, "timeout: 'soon' is no duration: write 90s"),
         ({"learn_from": 3}, "learn_from must be a path or a list of them, not 3"),
         ({"settings": [3]}, "settings must be a mapping of names, not \\[3\\]: write settings="),

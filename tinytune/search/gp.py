@@ -144,6 +144,7 @@ class Bayesian:
         self._told: dict[int, Told] = {}  # by number
         self._results = 0  # that have a value
         self._spent: list[float] = []  # seconds
+        self._has_requirements = False  # of results
         self._all: list[Params] | None = None  # of a small space, its configurations
         cells = [size for size in self._cube.cells if size is not None]
         has_conditions = any(parameter.conditions for parameter in space.parameters)
@@ -160,6 +161,7 @@ class Bayesian:
         self._results += int(told.value < math.inf)
         self._results -= int(before is not None and before.value < math.inf)
         self._told[result.number] = told
+        self._has_requirements |= bool(told.excess)
         if result.seconds is not None:
             self._spent.append(result.seconds)
 
@@ -245,26 +247,26 @@ class Bayesian:
         opinion = belief.Opinion.of(self._beliefs, self._results)
         here = [told[index] for index in kept.tolist()]
         is_met = None
-        if any(each.excess for each in told):
+        if self._has_requirements:
             values = _without_failures([each.plain for each in told])
             is_met = np.array([each.is_met for each in here])
         beside = self._beside(here, points, prior)
-        goals = self._goals(told, number, kept) if view != "warped" else None
+        goals = self._goals(here, number) if view != "warped" else None
         shaped = fit_for(values[kept])
         below = np.array([each.below for each in here])
         return Model(
             self._field, points, shaped, more_points, prior, opinion, is_met, beside, goals, below
         )
 
-    def _goals(self, told: Sequence[Told], number: int, kept: NDArray[np.intp]) -> Goals | None:
+    def _goals(self, told: Sequence[Told], number: int) -> Goals | None:
         """Return what the objectives gave where there are three or more; unknown is the worst."""
         count = max(len(each.goals) for each in told)
         if count < _APART_FROM:
             return None
         unknown = (math.inf,) * count
-        table = np.array([told[index].goals or unknown for index in kept.tolist()])
+        table = np.array([each.goals or unknown for each in told])
         shaped = [capped(_without_failures(column)) for column in table.T]
-        is_met = np.array([told[index].is_met for index in kept.tolist()])
+        is_met = np.array([each.is_met for each in told])
         return Goals(np.array(shaped).T, is_met, several.weights(self._seed, number, count))
 
     def _beside(self, told: Sequence[Told], points: Vector, prior: Prior) -> Beside:
