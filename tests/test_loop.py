@@ -18,7 +18,7 @@ from tinytune import Float, context, loop, pace
 from tinytune.context import Trial
 from tinytune.errors import ObjectiveError, TrialStopped
 from tinytune.history import Goal
-from tinytune.output.progress import Live, pace_line
+from tinytune.output.progress import Live, pace_line, sparkline
 from tinytune.pace import Pace
 from tinytune.repeated import Repeated
 
@@ -326,3 +326,12 @@ def test_on_a_terminal_one_worker_is_followed(tmp_path):
 def test_what_would_be_garbled_is_not_followed(tmp_path, options):
     assert "step" not in on_a_terminal(tmp_path, *options)
     assert value(tmp_path) == 0
+
+
+def test_a_curve_is_drawn_by_logarithms_where_it_falls_by_decades():
+    assert sparkline([]) == ""
+    assert sparkline([3.0, 3.0]) == "▁▁"
+    assert sparkline([8.0, 4.5, 1.0]) == "█▅▁"
+    assert sparkline([1e-2, 1e-9, 1e-16]) == "█▅▁"
+    assert sparkline([1e3, 0.0]) == "█▁"
+    assert len(sparkline([float(n) for n in range(1, 1001)])) == 40

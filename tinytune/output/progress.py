@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shutil
 import sys
@@ -21,6 +22,7 @@ from tinytune.store.reader import Reader
 LINE_SECONDS = 30.0  # how often a line is printed where there is no terminal
 _UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1, "": 1}
 _BARS = "▁▂▃▄▅▆▇█"
+_DECADES = 100.0  # a factor between values from which a curve is drawn by logarithms
 
 
 class Live:
@@ -205,11 +207,17 @@ def bytes_of(text: float | str) -> int:
 
 
 def sparkline(values: Sequence[float], width: int = 40) -> str:
-    """Return a curve as a row of block characters, at most so many."""
+    """Return a curve as a row of block characters, at most so many.
+
+    Values above 0 that differ by more than a factor of 100 are shown by their logarithms, or all
+    but the first of a curve that falls by decades would lie on the ground.
+    """
     if not values:
         return ""
     count = min(width, len(values))
     picked = [values[round(i * (len(values) - 1) / max(count - 1, 1))] for i in range(count)]
+    if min(picked) > 0.0 and max(picked) > _DECADES * min(picked):
+        picked = [math.log(value) for value in picked]
     low, high = min(picked), max(picked)
     scale = (len(_BARS) - 1) / (high - low) if high > low else 0.0
     return "".join(_BARS[round((value - low) * scale)] for value in picked)
