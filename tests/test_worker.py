@@ -137,6 +137,20 @@ def test_a_file_that_cannot_be_written_is_no_failure_of_the_trial(study, monkeyp
         assert [(t.state, t.deaths) for t in again.trials()] == [("waiting", 0)]
 
 
+def test_while_it_waits_for_a_trial_of_others_it_tells_how_far_the_study_is(study):
+    held = study.ask()
+    seen = []
+
+    def observe():
+        seen.append(study.progress.counts)
+        if len(seen) == 4:  # the other three have ended, and this is what is waited for
+            study.tell(held, {"loss": 0.5})
+
+    ended = work(study, objective(lambda x: x), Limits(), Interrupt(), observe)
+    assert ended is StopReason.DONE
+    assert (seen[-1]["running"], seen[-1]["complete"]) == (1, 3)
+
+
 def test_no_trial_starts_after_the_deadline(study):
     limits = Limits(deadline=time.monotonic() - 1)
     assert work(study, objective(lambda x: x), limits, Interrupt()) is StopReason.TIMEOUT

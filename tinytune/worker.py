@@ -129,13 +129,14 @@ def work(
     objective: Runnable,
     limits: Limits,
     interrupt: Interrupt,
-    after_trial: Callable[[], None] = lambda: None,
+    observe: Callable[[], None] = lambda: None,
     show: Callable[[Pace | None], None] | None = None,
 ) -> StopReason:
     """Run trials until the study is over or a limit is reached, and return why it stopped.
 
-    `show` is told how far a trial's loops are, None where nobody watches.
-    While others still run trials it waits, since a trial whose worker dies must be run again.
+    `observe` is called after each trial and while it waits; `show` is told how far a trial's loops
+    are, None where nobody watches. While others still run trials it waits, since a trial whose
+    worker dies must be run again.
     """
     while interrupt.signal is None:
         if limits.is_late():
@@ -144,10 +145,11 @@ def work(
         if trial is None:
             if study.is_over():
                 return StopReason.DONE
+            observe()
             interrupt.wait(POLL_SECONDS)
             continue
         outcome = _run(study, objective, trial, interrupt, show)
-        after_trial()
+        observe()
         failed = outcome is not None and outcome.state == "failed"
         if failed and study.reader.failures_since(limits.since_tick) >= limits.max_failures:
             return StopReason.FAILURES

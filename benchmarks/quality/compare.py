@@ -334,8 +334,8 @@ OVERALL = f"""\
 Tinytune's are bold, `{DEFAULT}` is the default. The mean rank is over all problems, among those
 that ran on all of them. *{DEFAULT} less it* is the mean difference of regret over the same
 problems and seeds, below 0 where {DEFAULT} is better, with a {overall.LEVEL:.0%} interval by a
-bootstrap over problems and runs; bold where the interval says that {DEFAULT} is worse. `gp` and
-`{DEFAULT}` have fewer runs with 200 evaluations ({runs.FEWER}), since each takes a minute.
+bootstrap over problems and runs; bold where the interval says that {DEFAULT} is worse. `gp` was
+run with 50 evaluations only. Columns of runs below tell where a search has fewer of them.
 `proto-…` are drafts that came with the harness."""
 SPEED_UPS = """\
 How many evaluations random search needs for what it reaches with 200 (in the median), divided by

@@ -13,13 +13,15 @@ from pathlib import Path
 import compare
 import runs
 
-COLOURS = {  # Okabe and Ito's, which the colour-blind can tell apart; grey: does not learn
+COLOURS = {  # nearly Okabe and Ito's, which the colour-blind can tell apart; grey: does not learn
     "nelder-mead": "#0072b2",
     "pattern": "#e69f00",
     "one-plus-one": "#cc79a7",
     "de": "#009e73",
     "cma-es": "#d55e00",
-    "trust-region": "#000000",
+    "trust-region": "#7a3e9d",
+    "tpe": "#56b4e9",
+    "auto": "#000000",
 }
 GREY = "#9a9a9a"
 EVALUATIONS = (5, 7, 10, 14, 20, 28, 40, 57, 80, 113, 160, 200)  # where the references are known
@@ -99,7 +101,7 @@ def panel(title: str, lines: list[Line], low: float) -> list[str]:
     for line, height in zip(lines, heights, strict=True):
         points = zip(EVALUATIONS, line.values, strict=True)
         path = " ".join(f"{across(n):.1f},{down(value, low):.1f}" for n, value in points)
-        width = 2 if line.name in COLOURS else 1.3
+        width = 3 if line.name == compare.DEFAULT else 2 if line.name in COLOURS else 1.3
         stroke = f'fill="none" stroke="{line.colour}"'
         dash = "" if line.name in COLOURS or line.name == "random" else ' stroke-dasharray="4 3"'
         parts.append(f'<polyline points="{path}" {stroke} stroke-width="{width}"{dash}/>')
@@ -142,7 +144,8 @@ def main() -> None:
             lines = []
             for name in modules.searches:
                 means = [board.mean(mode, family, n, runs.PREFIX + name) for n in EVALUATIONS]
-                lines.append(Line(name, [mean.value for mean in means if mean]))
+                if all(means):  # it was run on all problems, with 200 evaluations
+                    lines.append(Line(name, [mean.value for mean in means if mean]))
             panels[f"{label}, {workers.replace('simulated asynchronous ', '')}"] = lines
         path = compare.HERE.parents[1] / "docs" / f"searches-{family}.svg"
         path.write_text(picture(family, panels), encoding="utf-8")

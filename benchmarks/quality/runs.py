@@ -17,8 +17,8 @@ from typing import Any
 
 BUDGET = 200  # evaluations of each run; smaller budgets are read off the same run
 SEEDS = {"hpo": 10, "syn": 10, "bbob": 3}  # family -> runs of each problem
-FEWER = {"hpo": 3, "syn": 3, "bbob": 1}
-SLOW = ("tinytune-gp", "tinytune-auto")  # a Gaussian process takes a minute for 200 evaluations
+SHORT = ("tinytune-gp",)  # runs with 50 evaluations alone; `auto`, which is gp at first, has both
+TOLD = ("tinytune-auto",)  # is told how many trials are planned, so 50 need runs of their own
 MODES = {"seq": 1, "par4": 4}  # the harness's name -> workers
 PREFIX = "tinytune-"
 
@@ -59,11 +59,9 @@ def problems(run: ModuleType, family: str) -> list[str]:
 
 
 def plan(name: str) -> list[tuple[int, dict[str, int]]]:
-    """Return the budgets of a search's runs, and the runs of each family's problems.
-
-    What takes long has all its runs with 50 evaluations, and fewer with 200.
-    """
-    return [(50, SEEDS), (BUDGET, FEWER)] if name in SLOW else [(BUDGET, SEEDS)]
+    """Return the budgets of a search's runs, and the runs of each family's problems."""
+    short = [(50, SEEDS)] if name in (*SHORT, *TOLD) else []
+    return short if name in SHORT else [*short, (BUDGET, SEEDS)]
 
 
 def perform(modules: Modules, folder: Path, names: Sequence[str], stored: Stored) -> None:
