@@ -76,11 +76,11 @@ def perform(modules: Modules, folder: Path, names: Sequence[str], stored: Stored
                 for family, seeds in counts.items():
                     wanted = [(p, s) for s in range(seeds) for p in problems(modules.run, family)]
                     missing = [pair for pair in wanted if pair not in known]
-                    _perform(modules.run, path, name, missing, budget, workers)
+                    perform_on(modules.run, path, name, missing, budget, workers)
                     print(mode, family, name, budget, flush=True)
 
 
-def _perform(
+def perform_on(
     run: ModuleType,
     path: Path,
     name: str,
