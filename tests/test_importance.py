@@ -664,6 +664,10 @@ def test_json_and_csv_are_for_scripts(curves):
     assert sum(e["importance"] or 0 for e in document["parameters"]) == pytest.approx(1)
     told = {e["name"]: e["importance"] for e in document["parameters"] if e["importance"]}
     assert list(shares(curves).items()) == list(told.items())
+    with pytest.raises(UsageError, match="method must be ped-anova or fanova, not 'anova'"):
+        shares(curves, "anova")
+    with pytest.raises(UsageError, match="study must be a path, not 3"):
+        shares(3)
     rows = spoken("importance", curves, "--format", "csv")[1].splitlines()
     assert rows[0].startswith("parameter,importance,low,high,chance,trials,distinct,possible,best,")
     assert len(rows) == 5

@@ -19,12 +19,17 @@ def shares(study: str | Path, method: Method = "ped-anova") -> dict[str, float]:
 
     They are shares of 1, as `tinytune importance` shows them with their intervals; `method` is
     "ped-anova" or "fanova". A parameter of which nothing can be said is left out. UsageError where
-    there are too few trials, or all of them are alike.
+    there are too few trials, all of them are alike, or there is no such method.
     """
+    from tinytune import arguments
+    from tinytune.bounds import shown
+    from tinytune.errors import UsageError
     from tinytune.importance import measure, reading
     from tinytune.store.reader import Reader
 
-    with Reader(Path(study)) as reader:
+    if method not in measure.METHODS:
+        raise UsageError(f"method must be {' or '.join(measure.METHODS)}, not {shown(method)}")
+    with Reader(arguments.path("study", study)) as reader:
         seed = reader.study().seed
         found = measure.measure(reading.read(reader)[1], method, seed)
     return {each.name: each.estimate.share for each in found.parameters if each.estimate}
