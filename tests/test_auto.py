@@ -115,6 +115,7 @@ def test_with_a_budget_of_seconds_gp_looks_at_cheap_trials_first():
         9, 2, seconds=7.0
     )
     assert search.planned(Auto(), 9, 2, begins_with_defaults=True) == Auto(9, 2)
+    assert search.planned(Auto(), 9, 2, begins_with_defaults=True, seconds=0.0) == Auto(9, 2)
     with pytest.raises(UsageError, match="auto: seconds 0 must be a number above 0"):
         Auto(seconds=0)
 

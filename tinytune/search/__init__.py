@@ -189,10 +189,12 @@ def planned(
     """Return the options with those that a search's `plan` takes from what is planned.
 
     `plan` maps an option to "trials", "workers", "seconds" (of all attempts together) or
-    "designed": the trials after the defaults.
+    "designed": the trials after the defaults. Of no seconds at all nothing can be planned.
     """
     designed = None if trials is None else max(1, trials - int(begins_with_defaults))
-    facts = {"trials": trials, "workers": workers, "designed": designed, "seconds": seconds}
+    facts: dict[str, float | None] = {
+        "trials": trials, "workers": workers, "designed": designed, "seconds": seconds or None,
+    }  # fmt: skip
     plan = getattr(options, "plan", {})
     return completed(options, {name: facts[what] for name, what in plan.items()})
 
