@@ -1,8 +1,10 @@
 """What each distribution may be, and its way to and from the unit interval."""
 
+import copy
 import decimal
 import json
 import math
+import pickle
 import sys
 from collections import Counter
 from fractions import Fraction
@@ -260,6 +262,16 @@ def test_an_option_begins_where_the_one_before_it_ends():
     for choice in (Choice("a", "b"), Choice("a", "b", weights=[1, 1])):
         assert choice.from_unit(math.nextafter(0.5, 0)) == "a"
         assert choice.from_unit(0.5) == "b"
+
+
+def test_arguments_do_not_change():
+    distribution = Float(0, 1, when={"kind": ["a"]})
+    with pytest.raises(AttributeError, match="does not change: make another one instead"):
+        distribution.low = 0.5
+    with pytest.raises(AttributeError, match="does not change"):
+        del distribution.low
+    assert copy.deepcopy(distribution) == pickle.loads(pickle.dumps(distribution)) == distribution
+    assert hash(distribution) == hash(Float(0, 1))
 
 
 def test_true_is_not_one():

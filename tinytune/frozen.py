@@ -22,3 +22,6 @@ class Frozen:
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"{self!r} does not change: make another one instead")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"{self!r} does not change: make another one instead")
