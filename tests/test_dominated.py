@@ -170,7 +170,7 @@ def ran(folder, text, names=("error", "seconds"), audit=0.0):
             ]
             for step in range(4):
                 for trial, known in zip(trials, values, strict=True):
-                    if trial.should_stop:
+                    if trial.should_stop or not names:
                         continue
                     at = {**known, "seconds": known["seconds"] * (step + 1)}
                     with suppress(TrialStopped):
@@ -203,9 +203,17 @@ def test_every_stop_is_told_recomputed_and_audited(tmp_path):
 
 def test_where_one_objective_alone_is_reported_it_is_said_that_nothing_is_stopped(tmp_path):
     path = ran(tmp_path, "dominated(min_trials=5)", names=("error",))
-    _, out, _ = spoken("stopping-report", path)
-    assert "0 trials stopped early" in out
-    assert (
-        "dominated could not stop any: of the objectives only error is reported at steps; "
-        "report seconds there too" in out
-    )
+    for command in ("stopping-report", "status"):
+        _, out, _ = spoken(command, path)
+        assert out.count("dominated") == 1 + (command == "status")
+        assert (
+            "dominated(min_trials=5) has stopped no trial, since it compares at least two "
+            "objectives, and only 'error' is reported at steps: report seconds there too, or do "
+            f"without: tinytune set {path} --stop none" in out
+        )
+
+
+def test_where_no_objective_is_reported_it_is_said_which_are_to_be(tmp_path):
+    path = ran(tmp_path, "dominated", names=())
+    _, out, _ = spoken("status", path)
+    assert "none has reported anything: call tinytune.report(step, error=…, seconds=…) in" in out

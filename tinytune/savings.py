@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tinytune import preference, stopping
 from tinytune.errors import UsageError
-from tinytune.history import Decision, Goal, RuleSpec, TrialRecord
+from tinytune.history import Decision, Goal, RuleSpec, StudyRecord, TrialRecord
 from tinytune.repeated import is_of_first_run
 from tinytune.stopping.judge import is_joint
 from tinytune.store.reader import Reader
@@ -60,6 +60,8 @@ class Unseen:
 
     rule: RuleSpec
     metric: str | None  # the one that it was to look at; None: whichever is reported
+    wanted: tuple[str, ...]  # what should be reported
+    is_joint: bool  # it compares several objectives, of which fewer than two are reported
     reported: tuple[str, ...]  # the metrics that there are
     instead: tuple[RuleSpec, ...]  # the study's rules, if each looked at one that there is
     of_command: bool
@@ -71,20 +73,37 @@ def unseen(reader: Reader) -> list[Unseen]:
         record = reader.study()
         if not record.stopping or not reader.trials("complete", 1):
             return []
-        seen = [reader.is_reported(_metric(rule)) for rule in record.stopping]
+        seen = [_is_seen(reader, record, rule) for rule in record.stopping]
         found = [] if all(seen) else reader.last_steps()
     names = tuple(name for name in found if record.repeats == 1 or is_of_first_run(name))
     own = record.goals[0].name
     other = own if own in names else next(iter(names), None)
     instead = tuple(
-        rule if is_seen else rule._replace(options={**rule.options, "metric": other})
+        rule
+        if is_seen or _is_joint(rule)
+        else rule._replace(options={**rule.options, "metric": other})
         for rule, is_seen in zip(record.stopping, seen, strict=True)
     )
+    of_command = record.objective.command is not None
     return [
-        Unseen(rule, _metric(rule), names, instead, record.objective.command is not None)
+        Unseen(
+            rule, _metric(rule), _wanted(record, rule), _is_joint(rule), names, instead, of_command
+        )
         for rule, is_seen in zip(record.stopping, seen, strict=True)
         if not is_seen
     ]
+
+
+def _is_seen(reader: Reader, record: StudyRecord, rule: RuleSpec) -> bool:
+    if len(record.goals) > 1 and _is_joint(rule):
+        return sum(reader.is_reported(goal.name) for goal in record.goals) > 1
+    return reader.is_reported(_metric(rule))
+
+
+def _wanted(record: StudyRecord, rule: RuleSpec) -> tuple[str, ...]:
+    if _is_joint(rule):
+        return tuple(goal.name for goal in record.goals)
+    return (_metric(rule) or record.goals[0].name,)
 
 
 def _metric(rule: RuleSpec) -> str | None:

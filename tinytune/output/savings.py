@@ -39,15 +39,23 @@ def unseen_texts(path: Path, blind: Sequence[Unseen]) -> list[str]:
 def _unseen_text(path: str, of: Unseen) -> str:
     rule = stopping.text([of.rule])
     if not of.reported:
-        name = "loss" if of.metric is None else of.metric
-        report = f"call tinytune.report(step, {name}=…) in the objective"
+        report = f"call tinytune.report(step, {'=…, '.join(of.wanted)}=…) in the objective"
         if of.of_command:
-            report = f'let the command print "tinytune: step=1 {name}=0.5" after a step'
+            numbers = "=0.5 ".join(of.wanted)
+            report = f'let the command print "tinytune: step=1 {numbers}=0.5" after a step'
         return (
             f"{rule} has stopped no trial, since none has reported anything: {report}, or do "
             f"without: tinytune set {path} --stop none"
         )
     names = " and ".join(map(repr, of.reported))
+    if of.is_joint:
+        rest = " and ".join(name for name in of.wanted if name not in of.reported)
+        verb = "is" if len(of.reported) == 1 else "are"
+        return (
+            f"{rule} has stopped no trial, since it compares at least two objectives, and only "
+            f"{names} {verb} reported at steps: report {rest} there too, or do without: "
+            f"tinytune set {path} --stop none"
+        )
     instead = shlex.quote(stopping.text(of.instead))
     return (
         f"{rule} has stopped no trial, since none has reported {of.metric!r}, but only {names}: "
@@ -95,12 +103,11 @@ def savings_text(found: Savings, record: StudyRecord) -> str:
 def _together_text(found: Savings) -> list[str]:
     """Return which objectives a rule compares together, nothing where there is no such rule."""
     there, rest = (", ".join(map(clean, names)) for names in (found.compared, found.left_out))
-    if not there or not rest:
+    if not rest:
         return [f"dominated compares {there}"] if there else []
     if len(found.compared) > 1:
         return [f"dominated compares {there}; left out, as not reported at steps: {rest}"]
-    only = f"dominated could not stop any: of the objectives only {there} is reported at steps"
-    return [f"{only}; report {rest} there too"]
+    return []  # nothing could be stopped: see `unseen_texts`
 
 
 def _audit_text(found: Savings) -> str:
