@@ -298,6 +298,10 @@ def test_the_faces_show_costs(tmp_path):
     spent = tinytune("resume", "study.db", "--budget-seconds", "0", cwd=tmp_path)
     assert "the seconds of its budget are spent" in spent.stderr
     assert tinytune("resume", "study.db", "--budget-seconds=soon", cwd=tmp_path).returncode == 2
+    run = ("run", "toy.py", "--study", "asked.db", "--budget-seconds", "0")  # by the default search
+    asked = tinytune(*run, cwd=tmp_path)
+    assert asked.returncode == 0, asked.stderr
+    assert asked.stderr.endswith("next: tinytune resume asked.db --budget-seconds +10m\n")
 
 
 def test_a_paused_attempt_keeps_its_cost(tmp_path):

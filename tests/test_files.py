@@ -1,6 +1,7 @@
 """Bad paths and bad files: one sentence with the path and the remedy, and nothing is touched."""
 
 import os
+import shlex
 import shutil
 import sqlite3
 import subprocess
@@ -15,6 +16,7 @@ from tests.shell import ENVIRONMENT, ROOT, await_true, command, results, start, 
 from tests.studies import make_study, record, run_all
 from tinytune import db, study
 from tinytune.errors import StudyFileError
+from tinytune.files import typed
 from tinytune.store.reader import Reader
 from tinytune.store.writer import Store
 from tinytune.study import Study
@@ -264,3 +266,12 @@ def test_a_deleted_file_is_one_sentence(tmp_path):
     assert process.returncode == 1
     assert "Traceback" not in errors
     assert errors.splitlines()[-1].startswith(f"tinytune: {path} ")
+
+
+def test_a_hint_has_the_path_as_it_is_typed(tmp_path):
+    for name in ("study.db", "a b.db", "$HOME.db", "it's.db", "größe.db", "a;b.db", "..db"):
+        assert shlex.split(f"tinytune best {typed(tmp_path / name)}")[2] == str(tmp_path / name)
+    assert typed("runs-1/my_study.db") == "runs-1/my_study.db"
+    path = make_study(tmp_path).rename(tmp_path / "a b.db")
+    failed = tinytune("best", path)
+    assert failed.stderr.endswith(f"see `tinytune status '{path}'`\n")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import shlex
 from pathlib import Path
 
 from tinytune import study
 from tinytune.errors import UsageError
+from tinytune.files import typed
 from tinytune.history import StudyRecord
 from tinytune.search.fold import Fold
 from tinytune.store.reader import Reader
@@ -53,7 +53,7 @@ def _ends(path: Path, record: StudyRecord, left: int, size: int) -> str:
     has += "" if size == 1 else "s"
     if left:
         return f"{has}, so that the study is to have {record.budget} trials"
-    place = shlex.quote(str(path))
+    place = typed(path)
     remedy = f"tinytune set {place} --search auto --trials +20" if is_grid else ""
     remedy = remedy or f"tinytune widen {place} …"
     return f"{has}, and none of them is left to try: to go on, change the study with `{remedy}`"

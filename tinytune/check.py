@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tinytune import process
 from tinytune.checkpoints import missing_beside
+from tinytune.files import typed
 from tinytune.history import TrialRecord
 from tinytune.store.reader import Reader
 from tinytune.timeline import Timeline
@@ -62,7 +63,9 @@ def check(reader: Reader, checkpoints: Path | None = None) -> list[Finding]:
             "trials go on from what they saved before, or begin anew",
         ),
         Finding(
-            "workers", _dead(reader), f"`tinytune resume {reader.path}` runs their trials again"
+            "workers",
+            _dead(reader),
+            f"`tinytune resume {typed(reader.path)}` runs their trials again",
         ),
     ]
 

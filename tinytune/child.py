@@ -16,6 +16,7 @@ from typing import Any
 from tinytune import capture, loading, pace
 from tinytune.checkpoints import Keeping
 from tinytune.errors import ObjectiveError, TinytuneError
+from tinytune.files import typed
 from tinytune.history import Environment
 from tinytune.repeated import repeated
 from tinytune.study import Study
@@ -63,7 +64,7 @@ def _work(
     if order["source"] != (source and source.hash):
         raise ObjectiveError(
             f"{objective.name} was changed while the study was running: "
-            f"look at the change, then `tinytune resume {order['study']}`"
+            f"look at the change, then `tinytune resume {typed(order['study'])}`"
         )
     seconds = order["timeout_seconds"]
     limits = Limits(

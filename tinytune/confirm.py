@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tinytune.errors import TinytuneError, UsageError
+from tinytune.files import typed
 from tinytune.history import Goal, Progress, StudyRecord, TrialRecord
 from tinytune.store.reader import Reader
 
@@ -122,7 +123,7 @@ def chosen(reader: Reader, top: int | None) -> list[TrialRecord]:
         count *= 2
     if not found:
         raise TinytuneError(
-            f"{reader.path} has no complete trial yet: see `tinytune status {reader.path}`"
+            f"{reader.path} has no complete trial yet: see `tinytune status {typed(reader.path)}`"
         )
     if top is not None and len(found) < top:
         count = len(found)
@@ -199,7 +200,7 @@ def the_best(reader: Reader, goal: Goal) -> tuple[dict[str, Any], float]:
             return trial.params, trial.value
     raise UsageError(
         f"{reader.path} has no best trial, as none is complete that meets what is required: "
-        f"see `tinytune status {reader.path}`"
+        f"see `tinytune status {typed(reader.path)}`"
     )
 
 

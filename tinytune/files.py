@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import time
 from pathlib import Path
 
@@ -14,6 +15,16 @@ NETWORK_FILE_SYSTEMS = frozenset(
     {"nfs", "nfs4", "cifs", "smb2", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs"}
     | {"lustre", "beegfs", "gpfs", "fuse.sshfs"}
 )
+
+
+def typed(path: str | Path) -> str:
+    """Return a path as it is typed in a shell, in quotes where it needs them."""
+    text = str(path)
+    if text.isascii() and re.sub("[-/._]", "", text).isalnum():
+        return text
+    import shlex  # most paths do without
+
+    return shlex.quote(text)
 
 
 def check_folder(path: Path) -> None:

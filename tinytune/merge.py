@@ -72,7 +72,7 @@ def _check_whole(study: Merging) -> None:
     if problem is not None:
         raise StudyFileError(
             f"{study.path} is not as it was written ({problem}): see "
-            f"`tinytune verify {study.path}`, and merge a copy that is whole"
+            f"`tinytune verify {files.typed(study.path)}`, and merge a copy that is whole"
         )
 
 
@@ -222,8 +222,8 @@ def _left(study: Merging) -> list[str]:
 def _sources(whole: Merging, others: Sequence[Merging]) -> list[str]:
     mine = whole.study().source_hash
     return [
-        f"{other.path}: its objective's text is another one (`tinytune diff {whole.path} "
-        f"{other.path}`)"
+        f"{other.path}: its objective's text is another one (`tinytune diff "
+        f"{files.typed(whole.path)} {files.typed(other.path)}`)"
         for other in others
         if other.study().source_hash != mine
     ]

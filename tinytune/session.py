@@ -29,6 +29,7 @@ from tinytune.budget import NO_STEPS, check_steps, granted_to
 from tinytune.checkpoints import BESIDE, Checkpoints, Keeping
 from tinytune.context import Trial
 from tinytune.errors import ObjectiveError, StudyMismatchError, UsageError
+from tinytune.files import typed
 from tinytune.history import (
     COSTS,
     Environment,
@@ -197,7 +198,7 @@ def find_objective(path: Path, command: str = "resume") -> str:
             return target
     raise ObjectiveError(
         f"{path} would run {target}, which you have not named for it before: look at both, "
-        f"then `tinytune {command} {shlex.quote(str(path))} --objective {shlex.quote(target)}`"
+        f"then `tinytune {command} {typed(path)} --objective {shlex.quote(target)}`"
     )
 
 
@@ -208,9 +209,9 @@ def _find_command(reader: Reader, record: StudyRecord, doing: str) -> str:
     if mark is not None and reader.has_voucher(mark):
         return target
     shown = record.objective.label
-    remedy = f"tinytune resume {shlex.quote(str(reader.path))} -- {shown}"
+    remedy = f"tinytune resume {typed(reader.path)} -- {shown}"
     if doing == "replicate":
-        remedy = f"tinytune {doing} {shlex.quote(str(reader.path))} --trust-code"
+        remedy = f"tinytune {doing} {typed(reader.path)} --trust-code"
     raise ObjectiveError(
         f"{reader.path} would run {shown!r}, which you have not given for it before, in this "
         f"folder and with these parameters: look at both, then `{remedy}`"
@@ -338,7 +339,7 @@ def _note_peaks(store: Store, since: int, limits: TrialLimits, live: Live) -> No
     live.note(
         f"{used} used more memory than --max-memory allows for a moment, between two looks, and "
         f"ran to {their} end: at most {peak_mb:,.0f} MB{'' if one else f' in trial {number}'}, of "
-        f"{most_mb:,.0f} MB (`tinytune show {store.path} {number}`)"
+        f"{most_mb:,.0f} MB (`tinytune show {typed(store.path)} {number}`)"
     )
 
 
@@ -351,7 +352,9 @@ def _note_changes(store: Store, around: Environment, live: Live) -> None:
     if changed:
         shown = "; ".join(changed[:MOST_CHANGES])
         more = f"; {len(changed) - MOST_CHANGES} more" if len(changed) > MOST_CHANGES else ""
-        live.note(f"not as in the last session: {shown}{more} (`tinytune status {store.path}`)")
+        live.note(
+            f"not as in the last session: {shown}{more} (`tinytune status {typed(store.path)}`)"
+        )
 
 
 def _run_here(
@@ -378,11 +381,11 @@ def failure_text(path: Path, how: Work) -> str:
         last = reader.last_failed()
     if last is None:
         return ""
-    remedy = f"retry {path}` and `tinytune confirm" if how.repeats_only else "resume"
+    remedy = f"retry {typed(path)}` and `tinytune confirm" if how.repeats_only else "resume"
     return (
         f"{last.traceback or last.error}\n"
         f"{how.max_failures} trials in a row failed, the last one is above (trial {last.number}): "
-        f"mend the objective, then `tinytune {remedy} {path}`"
+        f"mend the objective, then `tinytune {remedy} {typed(path)}`"
     )
 
 

@@ -25,6 +25,7 @@ from tinytune.bounds import shown
 from tinytune.checkpoints import BESIDE, Checkpoints, Folder, Keeping
 from tinytune.context import Trial
 from tinytune.errors import StudyFileError, StudyMismatchError, TrialStopped, UsageError
+from tinytune.files import typed
 from tinytune.history import (
     STATES,
     Claim,
@@ -284,7 +285,7 @@ class Study:
                     return Trial(number, found.params, found.seed, folder=folder.path)
         raise UsageError(
             f"trial {number} of {self.path} was not asked for by hand, or has ended: "
-            f"see `tinytune status {self.path}`"
+            f"see `tinytune status {typed(self.path)}`"
         )
 
     def give_back(self, trial: Trial) -> None:

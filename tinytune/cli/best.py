@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tinytune.cli.options import MOST, Debug, StudyFile
+from tinytune.files import typed
 from tinytune.output.formats import Format
 
 if TYPE_CHECKING:
@@ -181,7 +182,8 @@ def _why_none(reader: Reader, record: StudyRecord, limits: Sequence[str]) -> str
     if missed is None and not limits:
         paused = len(reader.trials("paused"))
         more = f", {paused} are paused until there are more trials" if paused else ""
-        return f"{reader.path} has no complete trial yet{more}: see `tinytune status {reader.path}`"
+        see = f"see `tinytune status {typed(reader.path)}`"
+        return f"{reader.path} has no complete trial yet{more}: {see}"
     text = f"no trial of {reader.path} keeps to {' and '.join((*record.subject_to, *limits))}"
     if missed is None:
         return text

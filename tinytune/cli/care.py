@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from tinytune.cli.options import CheckpointsFolder, Debug, DetailFormat, StudyFile
+from tinytune.files import typed
 
 
 def pack(
@@ -82,7 +83,7 @@ def retry(
             if trial.removed and trial.number in wanted:
                 raise UsageError(
                     f"trial {trial.number} of {study} is removed: let it count again first, with "
-                    f"`tinytune remove {study} {trial.number} --undo`"
+                    f"`tinytune remove {typed(study)} {trial.number} --undo`"
                 )
             if trial.number in lacking & set(numbers or ()):
                 raise UsageError(
@@ -98,7 +99,7 @@ def retry(
         return
     verb = "waits" if len(wanted) == 1 else "wait"
     waiting = counted(len(wanted), "trial")
-    typer.echo(f"{waiting} {verb} to run again: tinytune resume {study}", err=True)
+    typer.echo(f"{waiting} {verb} to run again: tinytune resume {typed(study)}", err=True)
 
 
 def release(study: StudyFile, debug: Debug = False) -> None:
@@ -118,7 +119,7 @@ def release(study: StudyFile, debug: Debug = False) -> None:
             released += 1
     given = counted(released, "trial")
     if released:
-        typer.echo(f"{given} given back: tinytune resume {study}", err=True)
+        typer.echo(f"{given} given back: tinytune resume {typed(study)}", err=True)
     elif not kept:
         typer.echo(f"{study}: no trial is running, so there is none to give back", err=True)
     if kept:

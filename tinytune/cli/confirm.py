@@ -21,6 +21,7 @@ from tinytune.cli.options import (
     TrialTimeout,
     Workers,
 )
+from tinytune.files import typed
 
 if TYPE_CHECKING:
     from tinytune.confirm import Left
@@ -78,7 +79,7 @@ def confirm(
     if not found.rows:
         raise TinytuneError(
             f"nothing of {study} has been run again yet: leave out --show, or see "
-            f"`tinytune status {study}`"
+            f"`tinytune status {typed(study)}`"
         )
     if form == "json":
         typer.echo(formats.json_text(output.ranking_json(found)))

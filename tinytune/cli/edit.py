@@ -8,6 +8,7 @@ import typer
 
 from tinytune.cli.hand import Number
 from tinytune.cli.options import Debug, StudyFile
+from tinytune.files import typed
 
 LONGEST_TAG = 100  # characters
 LONGEST_NOTE = 10_000
@@ -97,5 +98,5 @@ def remove(
     if undo:
         typer.echo(f"{count} counted again from now on", err=True)
     else:
-        undoing = f"tinytune remove {study} {' '.join(map(str, each))} --undo"
+        undoing = f"tinytune remove {typed(study)} {' '.join(map(str, each))} --undo"
         typer.echo(f"{count} removed; undo it with `{undoing}`", err=True)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from tinytune.cli.options import Debug, StudyFile
+from tinytune.files import typed
 
 Number = Annotated[int, typer.Argument(metavar="NUMBER", help="The trial's number.")]
 
@@ -32,7 +33,7 @@ def add(
     with Study(study, by_hand=True) as opened:
         result = None if not value else values.result(value)
         number = opened.add(values.params(params), result)
-    what = f"waits: tinytune resume {study}" if result is None else "is recorded"
+    what = f"waits: tinytune resume {typed(study)}" if result is None else "is recorded"
     typer.echo(f"trial {number} {what}", err=True)
 
 
@@ -49,7 +50,9 @@ def ask(study: StudyFile, debug: Debug = False) -> None:
         trial = opened.ask()
         settings = opened.record.settings
     if trial is None:
-        raise TinytuneError(f"{study} has no trial left to run: see `tinytune status {study}`")
+        raise TinytuneError(
+            f"{study} has no trial left to run: see `tinytune status {typed(study)}`"
+        )
     document = {
         "number": trial.number,
         "params": trial.params,

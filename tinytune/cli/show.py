@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from tinytune.cli.options import MOST, Debug, DetailFormat, StudyFile
+from tinytune.files import typed
 from tinytune.output.formats import ListFormat
 
 
@@ -102,7 +103,7 @@ def show(
     with Reader(study) as reader:
         record, trial = reader.timeline().at(number), reader.trial(number)
         if trial is None:
-            raise UsageError(f"{study} has no trial {number}: see `tinytune trials {study}`")
+            raise UsageError(f"{study} has no trial {number}: see `tinytune trials {typed(study)}`")
         known = details.known_of(reader, trial)
     if form == "json":
         typer.echo(formats.json_text(details.trial_details_json(trial, record, *known)))

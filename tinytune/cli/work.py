@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -255,12 +254,13 @@ def _summary(path: Path, ending: Ending, advice: str | None) -> str:
 
 
 def _advice(path: Path, *, is_done: bool, progress: Progress, record: StudyRecord) -> str:
-    name = shlex.quote(str(path))
-    if progress.is_spent and progress.best is not None:
-        return f"next: tinytune best {name} · tinytune resume {name} --budget-seconds +10m"
+    name = files.typed(path)
+    if progress.is_spent and (progress.best is not None or not progress.counts["failed"]):
+        look = "" if progress.best is None else f"tinytune best {name} · "
+        return f"next: {look}tinytune resume {name} --budget-seconds +10m"
     if is_done and progress.best is not None:
         if budget.is_exhausted(path):
-            return f"next: tinytune best {path}"
+            return f"next: tinytune best {name}"
         more = "--trials +50"
         if record.budget_steps is not None and progress.steps >= record.budget_steps:
             more = f"--budget-steps {2 * record.budget_steps}"

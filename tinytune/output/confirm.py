@@ -9,6 +9,7 @@ from typing import Any
 
 from tinytune.confirm import LEVEL, Confirmed, Ranking, comparisons
 from tinytune.errors import UsageError
+from tinytune.files import typed
 from tinytune.history import StudyRecord, TrialRecord
 from tinytune.output.formats import (
     Format,
@@ -143,7 +144,7 @@ def remark(path: Path, doubt: str, found: Ranking, *, is_shown: bool) -> str:
 
     Where there is no sign of noise it is a hint, for those who sit at a terminal.
     """
-    command = f"tinytune confirm {path}"
+    command = f"tinytune confirm {typed(path)}"
     if found.left:
         return f"{counted(found.left, 'run')} that would confirm it left: {command}"
     if doubt:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tinytune.errors import UsageError
+from tinytune.files import typed
 from tinytune.history import Output
 from tinytune.output.formats import clean_text
 from tinytune.store.reader import Reader
@@ -19,7 +20,7 @@ class Follower:
         trial = reader.trial(number)
         if trial is None:
             path = reader.path
-            raise UsageError(f"{path} has no trial {number}: see `tinytune trials {path}`")
+            raise UsageError(f"{path} has no trial {number}: see `tinytune trials {typed(path)}`")
         if attempt is not None and attempt > trial.attempt:
             tried = "none" if not trial.attempt else f"{trial.attempt}"
             raise UsageError(f"trial {number} has no attempt {attempt}: the last one is {tried}")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tinytune import stopping
+from tinytune.files import typed
 from tinytune.history import StudyRecord
 from tinytune.output.formats import clean, counted, number_text, table
 from tinytune.output.progress import duration
@@ -33,7 +34,7 @@ def unseen_json(blind: Sequence[Unseen]) -> list[dict[str, Any]]:
 
 def unseen_texts(path: Path, blind: Sequence[Unseen]) -> list[str]:
     """Return a sentence for each rule that has had nothing to look at: which, why, what to do."""
-    return [_unseen_text(shlex.quote(str(path)), each) for each in blind]
+    return [_unseen_text(typed(path), each) for each in blind]
 
 
 def _unseen_text(path: str, of: Unseen) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinytune import process
 from tinytune.confirm import ranking
+from tinytune.files import typed
 from tinytune.history import (
     STATES,
     Goal,
@@ -147,7 +148,7 @@ def status_text(reader: Reader, study: StudyRecord, progress: Progress) -> str:
         rows = [_running_row(trial) for trial in running]
         text += "\n\n" + table(("running", "for", "host", "pid", "worker"), rows)
     if any(process.is_dead(trial.process) for trial in running):
-        text += f"\n\nnext: tinytune resume {reader.path} runs again what dead workers held"
+        text += f"\n\nnext: tinytune resume {typed(reader.path)} runs again what dead workers held"
     return text
 
 
@@ -205,7 +206,7 @@ def _front_facts(reader: Reader, study: StudyRecord) -> list[tuple[str, object]]
     front = preference.front_of(reader, study.goals)
     known = preference.volume(reader, study.goals, {})
     found: list[tuple[str, object]] = [
-        ("Pareto front", f"{counted(len(front), 'trial')}: tinytune best {reader.path}")
+        ("Pareto front", f"{counted(len(front), 'trial')}: tinytune best {typed(reader.path)}")
     ]
     for goal in study.goals:
         best = min(front, key=lambda trial: goal.small(trial.values[goal.name]))

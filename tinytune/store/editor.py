@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from tinytune.errors import UsageError
+from tinytune.files import typed
 from tinytune.history import StudyRecord, TrialRecord
 from tinytune.store import changes, sql
 from tinytune.store.reader import Reader
@@ -89,7 +90,7 @@ class Editor(Store):
         trial = self.trial(number)
         if trial is None:
             raise UsageError(
-                f"{self.path} has no trial {number}: see `tinytune trials {self.path}`"
+                f"{self.path} has no trial {number}: see `tinytune trials {typed(self.path)}`"
             )
         return trial
 
