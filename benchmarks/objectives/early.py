@@ -51,7 +51,7 @@ def judge_of(rule: str) -> Judge:
     """Return a rule at work on two objectives."""
     return Judge(
         StudyRecord(
-            Space.of({"x": Float(0.0, 1.0)}), SearchSpec("random", 1), GOALS, {}, 0,
+            Space.of({"x": Float(0.0, 1.0)}), SearchSpec("random", 1, {}), GOALS, {}, 0,
             use_defaults=False, budget=None, objective=ObjectiveReference("train"),
             stopping=stopping.specs(stopping.parse(rule)),
         )
