@@ -20,6 +20,7 @@ from tinytune.distributions import Between, Choice, Float, Int, Normal
 from tinytune.errors import ObjectiveError, SpaceError, UsageError
 from tinytune.history import Goal, Outcome
 from tinytune.objective import Objective
+from tinytune.output import progress
 
 GOALS = (Goal("loss", "minimize"),)
 
@@ -859,6 +860,16 @@ def test_the_message_of_a_wrong_space_names_the_function_and_the_parameter():
 
         @tinytune.trial
         def wrong(noise: Annotated[float, Normal(0, 0)] = 0.1): ...
+
+
+def test_tune_shows_how_far_it_is_while_trials_run_in_its_own_process(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
+    tuned = tinytune.trial(space={"x": Float(0, 1)})(lambda x: x)
+    tuned.tune(tmp_path / "study.db", search="random", trials=3).close()
+    shown = capsys.readouterr().err.splitlines()
+    assert [line.split(" trials")[0] for line in shown] == ["1/3", "2/3", "3/3"]
 
 
 def test_a_lambda_may_be_tuned(tmp_path):

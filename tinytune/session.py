@@ -6,7 +6,6 @@ import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -370,7 +369,10 @@ def _run_here(
     with study.Study(path, source, around, checkpoints=keeping, repeats_only=only) as opened:
         several = repeated(objective, opened.record)
         show = live.pace if live.shows_pace else None
-        observe = partial(live.observe, opened.reader)
+
+        def observe() -> None:
+            live.observe(opened.reader)  # which is another one once the study is written to
+
         reason = work(opened, several, limits, Interrupt(), observe, show)
     return Ending(reason)
 
