@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.hostile_files import spoken
+from tests.shell import tinytune
 from tests.studies import record
 from tinytune import difference as difference_module
 from tinytune import preference, requirement, verify
@@ -246,6 +247,20 @@ def test_where_nothing_meets_them_the_nearest_is_named(tmp_path):
     assert "no trial of" in errors
     assert "keeps to size <= 1: the nearest is trial 6 (error 0.4, ms 0.5, recall 0.9" in errors
     assert "no trial meets what its results have to meet" in spoken("status", path)[1]
+
+
+def test_a_run_in_which_nothing_meets_them_says_so_and_how_to_go_on(tmp_path):
+    (tmp_path / "train.py").write_text(
+        "import tinytune\n"
+        "train = tinytune.trial(subject_to='value <= 1', space={'x': tinytune.Float(2, 3)})("
+        "lambda x: x)\n"
+    )
+    done = tinytune("run", "train.py:train", "--search", "random", "--trials", 2, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.endswith(
+        "best: no trial meets what its results have to meet\n"
+        "next: tinytune best study.db · tinytune resume study.db --trials +50\n"
+    )
 
 
 def test_a_result_that_is_required_and_missing_fails_the_trial(tmp_path):

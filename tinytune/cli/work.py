@@ -18,7 +18,7 @@ from tinytune.objective import Objective
 from tinytune.output.formats import clean, counted
 from tinytune.output.progress import Live, bytes_of, duration, seconds_of
 from tinytune.output.savings import unseen_texts
-from tinytune.output.status import best_text, curve_text, goals_text
+from tinytune.output.status import NONE_MEETS, best_text, curve_text, goals_text
 from tinytune.savings import unseen
 from tinytune.session import Work
 from tinytune.store.reader import Reader
@@ -244,6 +244,8 @@ def _summary(path: Path, ending: Ending, advice: str | None) -> str:
     elif progress.best is not None:
         lines.append(f"best: {best_text(progress.best, goal)}")
         lines.append(f"best so far: {curve}")
+    elif record.subject_to and progress.counts["complete"]:
+        lines.append(f"best: {NONE_MEETS}")
     if failed is not None and ending.reason in (StopReason.DONE, StopReason.TIMEOUT):
         lines.append(_failed_text(failed))
     lines += map(clean, blind)
@@ -258,7 +260,7 @@ def _advice(path: Path, *, is_done: bool, progress: Progress, record: StudyRecor
     if progress.is_spent and (progress.best is not None or not progress.counts["failed"]):
         look = "" if progress.best is None else f"tinytune best {name} · "
         return f"next: {look}tinytune resume {name} --budget-seconds +10m"
-    if is_done and progress.best is not None:
+    if is_done and progress.counts["complete"]:  # also where none meets what it has to
         if budget.is_exhausted(path):
             return f"next: tinytune best {name}"
         more = "--trials +50"

@@ -36,6 +36,8 @@ from tinytune.store.reader import Reader
 if TYPE_CHECKING:
     from tinytune.preference import Volume
 
+NONE_MEETS = "no trial meets what its results have to meet"
+
 
 def at_work(reader: Reader, study: StudyRecord) -> str | None:
     """Return which search made the latest suggestion, and why, where it was chosen for the user."""
@@ -130,7 +132,7 @@ def status_text(reader: Reader, study: StudyRecord, progress: Progress) -> str:
             known.append(("confirmed", mean))
         known.append(("best so far", curve_text(reader, goal)))
     elif study.subject_to and progress.counts["complete"]:
-        known.append(("best", "no trial meets what its results have to meet"))
+        known.append(("best", NONE_MEETS))
     elif (failed := reader.last_failed()) is not None:
         known.append(("failed last", f"trial {failed.number}: {failed.error}"))
     text = facts(known)
