@@ -209,8 +209,24 @@ def test_what_an_objective_has_started_ends_with_its_trial(tmp_path):
     done = tinytune(*run, cwd=tmp_path)  # it has the same output, and would keep it open
     assert done.returncode == 1, done.stderr
     assert "it ran longer than its limit" in done.stderr
-    started = [int(pid) for pid in (tmp_path / "started").read_text().split()]
-    await_true(lambda: all(birth(pid) is None for pid in started))
+    await_true(lambda: not any(map(birth, started(tmp_path))))
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="as on Linux")
+def test_what_an_objective_has_started_ends_before_its_trial_is_given_back(tmp_path):
+    (tmp_path / "train.py").write_text(STARTS)
+    process = start("run", tmp_path / "train.py", "--study", tmp_path / "s.db", cwd=tmp_path)
+    await_true(lambda: len(started(tmp_path)) == 2, process)
+    process.terminate()  # the command alone: a terminal would interrupt all of them
+    process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    await_true(lambda: not any(map(birth, started(tmp_path))))
+    assert states(tmp_path / "s.db") == ["waiting"]
+
+
+def started(folder):
+    path = folder / "started"
+    return [int(pid) for pid in path.read_text().split()] if path.exists() else []
 
 
 def test_a_trial_that_uses_too_much_memory_has_failed(study):

@@ -8,6 +8,7 @@ suspended process is alive.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -81,6 +82,15 @@ def started_by(pid: int) -> list[int]:
             found.append(number)
             left += children.get(number, [])
     return found
+
+
+def end(pids: Iterable[int]) -> None:
+    """End processes at once; those that are gone, or are somebody else's, are left alone."""
+    import signal  # every command loads this module, and few end anything
+
+    for pid in pids:
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def birth(pid: int) -> str | None:

@@ -7,7 +7,6 @@ is taken from it, to run again, and another child takes its place.
 from __future__ import annotations
 
 import json
-import os
 import queue
 import signal
 import socket
@@ -321,9 +320,7 @@ def _end(child: subprocess.Popen[bytes]) -> None:
     """Kill a child, and what its objective has started, which would go on without it."""
     started = process.started_by(child.pid)
     child.kill()
-    for pid in started:
-        with suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, signal.SIGKILL)
+    process.end(started)
 
 
 def _received(ours: socket.socket) -> str:

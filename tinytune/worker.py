@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
@@ -12,6 +13,7 @@ from enum import Enum
 from types import FrameType
 from typing import ParamSpec, Protocol, TypeVar
 
+from tinytune import process
 from tinytune.context import Trial
 from tinytune.errors import LeaseLostError, StudyFileError, TrialStopped
 from tinytune.history import Outcome
@@ -172,6 +174,8 @@ def _run(
             outcome = objective.run(trial, study.record.settings)
     except KeyboardInterrupt as error:
         if interrupt.is_meant_by(error):
+            if interrupt.is_installed:  # what it has started would go on beside its next run
+                process.end(process.started_by(os.getpid()))
             with suppress(LeaseLostError):
                 study.give_back(trial)
             if not isinstance(error, Interrupted):  # no signals were taken over, or not all of them
