@@ -177,7 +177,7 @@ def work(path, sign=1.0, workers=3):
 @pytest.mark.parametrize(
     ("name", "rules"),
     [*zip(("de", "cma-es", "nelder-mead"), RULES, strict=True), ("tpe", RULES[1]),
-     ("gp", RULES[2]), ("auto", RULES[1])],
+     ("gp", RULES[2]), ("auto", RULES[1]), ("nelder-mead", RULES[1]), ("pattern", RULES[2])],
 )  # fmt: skip
 def test_every_suggestion_follows_from_what_was_recorded(tmp_path, name, rules):
     path = tmp_path / "study.db"
