@@ -297,6 +297,7 @@ def end_or_go_on(studies, running, index, chance):
     del running[index]
     if step == "die":
         study._writer.bury([study._worker], "vanished")
+        study._reader.close()  # the file alone: the dead do not leave
         studies[index] = worker(study.path)
     elif step == "give back":
         study.give_back(trial)
