@@ -148,7 +148,7 @@ def curve(params, step, sign=1.0):
     return sign * ((x - 0.3) ** 2 + 0.1 * value + (1.0 + abs(x)) / (1 + step))
 
 
-def work(path, sign=1.0, workers=3):
+def work(path, sign=1.0, workers=3, between=lambda: None):
     """Run a study with several trials at a time, step by step; one in eleven fails."""
     chance, running = random.Random(1), {}
     with Study(path) as study:
@@ -157,6 +157,7 @@ def work(path, sign=1.0, workers=3):
                 running[trial] = 0
             if not running:
                 return
+            between()
             trial = chance.choice([*running])
             step = running[trial]
             running[trial] += 1
@@ -186,6 +187,20 @@ def test_every_suggestion_follows_from_what_was_recorded(tmp_path, name, rules):
     found = verified(path)
     assert found.is_good, (found.problems, [v for v in found.verdicts if v.status == "differs"])
     assert found.count("exact") == 24
+
+
+def test_what_a_search_heard_of_a_paused_trial_stays_so_when_it_is_let_on(tmp_path):
+    path, heard = tmp_path / "study.db", {}
+    assert study_module.start(path, wanted("de", RULES[2]), None)
+    with Reader(path) as reader:
+
+        def listen():
+            now = reader.tick() + 1
+            heard[now] = reader.history(before=now)
+
+        work(path, between=listen)
+        for tick, then in heard.items():
+            assert reader.history(before=tick) == then
 
 
 def test_verify_notices_another_rung(tmp_path, monkeypatch):

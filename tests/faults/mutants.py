@@ -182,7 +182,8 @@ MUTANTS = [
         "tinytune/store/sql.py",
         "AND d.tick < {tick})",
         "AND d.tick < {tick} + 1000000)",
-        "tests/test_rungs.py::test_every_suggestion_follows_from_what_was_recorded",
+        "tests/test_rungs.py::"
+        "test_what_a_search_heard_of_a_paused_trial_stays_so_when_it_is_let_on",
     ),
     Mutant(
         "a search keeps what it was told of earlier trials",
