@@ -392,6 +392,8 @@ def test_checkpoints_are_kept_across_attempts_and_not_across_studies(tmp_path):
         ([*X, "--", "echo"], 2, "the command does not use the parameter 'x'"),
         (["--param", "x=int(1, 2)", "--minimize", "a,b", "--maximize", "b", "--", "echo", "{x}"], 2,
          "the objective 'b' is given twice"),
+        ([*X, "--minimize", "a", "--maximize", "error", "--", "echo", "{x}"], 2,
+         "the objective 'error' is given twice"),
         ([*X, "--subject-to", "size", "--", "echo", "{x}"], 2, "the requirement 'size' cannot"),
         (["--metric", "a=(b)", "train.py"], 2, "--metric is for commands"),
         (["--", "python", "train.py"], 2, "python and train.py are two targets"),

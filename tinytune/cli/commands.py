@@ -45,13 +45,15 @@ Metric = Annotated[
     ),
 ]
 Minimize = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
         metavar="NAMES",
         help="A command's result, or several: error,seconds. Default: the first metric, or value.",
     ),
 ]
-Maximize = Annotated[str | None, typer.Option(metavar="NAMES", help="The same, if large is good.")]
+Maximize = Annotated[
+    list[str] | None, typer.Option(metavar="NAMES", help="The same, if large is good.")
+]
 SubjectTo = Annotated[
     list[str] | None,
     typer.Option(
@@ -65,24 +67,26 @@ def named(
     params: Sequence[str],
     where: Sequence[str],
     metrics: Sequence[str],
-    goal: tuple[str | None, str | None],
+    goals: tuple[Sequence[str], Sequence[str]],
     subject_to: Sequence[str] = (),
 ) -> tuple[Objective, str]:
-    """Return what is to be tuned and its target; `goal` is (to minimise, to maximise)."""
+    """Return what is to be tuned and its target; `goals` are to be (minimised, maximised)."""
     from tinytune import command, loading, notation
     from tinytune.errors import UsageError
     from tinytune.history import Command
 
+    # "a,b" is said at once, or each by itself.
+    least, most = (",".join(names) or None for names in goals)
     if params:
         wanted = Command(tuple(words), tuple(metrics))
         space = notation.space(params, where)
         command.check_program(wanted, Path.cwd())
         made = command.CommandObjective(
-            wanted, Path.cwd(), space, command.goals(*goal, metrics=metrics), subject_to
+            wanted, Path.cwd(), space, command.goals(least, most, metrics=metrics), subject_to
         )
         return made, made.target
     options = {
-        "--where": where, "--metric": metrics, "--minimize": goal[0], "--maximize": goal[1],
+        "--where": where, "--metric": metrics, "--minimize": least, "--maximize": most,
         "--subject-to": subject_to,
     }  # fmt: skip
     given = next((name for name, value in options.items() if value), None)

@@ -134,8 +134,9 @@ def run(
 
     # First, since its file may register a search of its own.
     objective, place = commands.named(
-        target, param or (), where or (), metric or (), (minimize, maximize), subject_to or ()
-    )
+        target, param or (), where or (), metric or (), (minimize or (), maximize or ()),
+        subject_to or (),
+    )  # fmt: skip
     changes: dict[str, object] = {}
     if grid_order is not None:
         changes["order"] = grid_order
