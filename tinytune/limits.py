@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from tinytune import process
 from tinytune.errors import UsageError
 from tinytune.history import RunningTrial, Token
 
@@ -103,29 +104,13 @@ def group_bytes(worker: int, most: int) -> int:
     It is the sum of what each process has in use. Where that is above `most`, pages that several of
     them share are counted once, as far as the system tells.
     """
-    processes = list(_processes())
-    groups = {pid for pid, parent, group, _ in processes if parent == worker and group == pid}
-    members = {pid: used for pid, _, group, used in processes if group in groups}
+    processes = list(process.listed())
+    groups = {pid for pid, parent, group, *_ in processes if parent == worker and group == pid}
+    members = {pid: used for pid, _, group, _, used in processes if group in groups}
     total = sum(members.values())
     if total <= most:
         return total
     return sum(min(used, _proportional_bytes(pid, used)) for pid, used in members.items())
-
-
-def _processes() -> Iterator[tuple[int, int, int, int]]:
-    """Yield (process, parent, process group, bytes in use) of all processes that can be seen."""
-    page = os.sysconf("SC_PAGE_SIZE")
-    try:
-        names = [path.name for path in Path("/proc").iterdir() if path.name.isdecimal()]
-    except OSError:
-        return
-    for name in names:
-        try:
-            stat = Path(f"/proc/{name}/stat").read_bytes()
-            fields = stat[stat.rindex(b")") + 2 :].split()  # a program's name may hold anything
-            yield int(name), int(fields[1]), int(fields[2]), int(fields[21]) * page
-        except (OSError, ValueError, IndexError):  # it has just ended
-            continue
 
 
 def _proportional_bytes(pid: int, otherwise: int) -> int:

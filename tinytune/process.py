@@ -8,7 +8,7 @@ suspended process is alive.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -61,20 +61,37 @@ def _here() -> tuple[str, str, str]:
     return _text("/etc/machine-id"), boot, namespace
 
 
+def listed() -> Iterator[tuple[int, int, int, int, int]]:
+    """Yield (process, parent, group, session, bytes in use) of all that can be seen on Linux."""
+    page = os.sysconf("SC_PAGE_SIZE")
+    try:
+        names = [path.name for path in Path("/proc").iterdir() if path.name.isdecimal()]
+    except OSError:
+        return
+    for name in names:
+        try:
+            fields = _fields(Path(f"/proc/{name}/stat").read_bytes())
+            parent, group, session = map(int, fields[1:4])
+            yield int(name), parent, group, session, int(fields[21]) * page
+        except (OSError, ValueError, IndexError):  # it has just ended
+            continue
+
+
+def _fields(stat: bytes) -> list[bytes]:
+    """Return what follows a program's name, which may hold anything, in /proc/PID/stat."""
+    return stat[stat.rindex(b")") + 2 :].split()
+
+
 def started_by(pid: int) -> list[int]:
     """Return the processes that one has started, and those that these have; none if not on Linux.
 
     What has a session of its own is left out: a command's keeper, a daemon. It ends as it sees fit.
     """
     children: dict[int, list[int]] = {}
-    sessions: dict[int, bytes] = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):  # it went away while it was read
-            stat = path.read_bytes()
-            fields = stat[stat.rindex(b")") + 2 :].split()
-            number = int(path.parent.name)
-            children.setdefault(int(fields[1]), []).append(number)
-            sessions[number] = fields[3]
+    sessions: dict[int, int] = {}
+    for number, parent, _, session, _ in listed():
+        children.setdefault(parent, []).append(number)
+        sessions[number] = session
     found, left = [], children.get(pid, [])
     while left:
         number = left.pop()
@@ -101,7 +118,7 @@ def birth(pid: int) -> str | None:
         return None if Path("/proc/self/stat").exists() else _birth_by_ps(pid)
     except OSError:  # it went away while it was read
         return None
-    fields = stat[stat.rindex(b")") + 2 :].split()  # a program's name may hold blanks
+    fields = _fields(stat)
     return None if fields[0] in {b"Z", b"X"} else fields[19].decode()
 
 
